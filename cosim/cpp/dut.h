@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A device under test as the lockstep engine sees it: flat images in, flat images out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace tandem {
+
+// Bytes of each image.
+struct Sizes {
+  std::size_t inputs, outputs, registers, memories;
+};
+
+class Dut {
+ public:
+  using Sizes = tandem::Sizes;
+  virtual ~Dut() = default;
+
+  virtual Sizes sizes() const = 0;
+  // Sets every input but clock and reset.
+  virtual void drive(const std::uint8_t* image) = 0;
+  // One clock with rst_ni as given. Throws std::runtime_error when an invariant of the RTL fails.
+  virtual void clock(bool rst_ni) = 0;
+  virtual void read_outputs(std::uint8_t* image) = 0;
+  virtual void read_registers(std::uint8_t* image) = 0;
+  virtual void read_memories(std::uint8_t* image) = 0;
+  virtual void save(std::vector<std::uint8_t>& to) = 0;
+  virtual void restore(const std::vector<std::uint8_t>& from) = 0;
+};
+
+using DutFactory = Dut* (*)(std::uint64_t seed);
+
+}  // namespace tandem

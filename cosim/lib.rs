@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Lockstep of RTL and golden model: every register, every clock.
+//!
+//! [`lockstep::Lockstep`] runs a verilated device and its model side by side. `docs/adding-a-block.md` takes a module of
+//! your own there.
+
+mod bridge;
+pub mod device;
+pub mod error;
+pub mod lockstep;
+pub mod replay;
+pub mod report;
+
+pub use error::{Error, Result};

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The engine: drives the same inputs into RTL and model, advances both, compares all registers and outputs.
+
+use std::path::{Path, PathBuf};
+
+use tandem_model::block::Block;
+use tandem_model::image::{self, Field, Fields};
+use tandem_testbenches::{Dut, DutError};
+use tandem_verilate::{Kind, Ports, Spec, Verilator};
+use tandem_wave::{Options, Sample, Sides, Signals, State, Wave};
+
+use crate::device::RtlDevice;
+use crate::error::{Error, Result};
+use crate::replay::Recording;
+use crate::report::{Difference, Mismatch, Side};
+
+/// Cycles between two snapshots (which are also the points where memories are compared whole).
+pub const SNAPSHOT_INTERVAL: u64 = 1000;
+/// Cycles shown before a failure.
+pub const HISTORY: usize = 16;
+/// Cycles that a failure's waveform shows after the mismatch.
+const WAVE_AFTER: u64 = 4;
+
+/// What was compared so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Clocks.
+    pub cycles: u64,
+    /// Registers (an array counts once per element) compared at every clock.
+    pub registers: u64,
+    /// Their bits.
+    pub bits: u64,
+    /// Bits in memories, compared whole at snapshots.
+    pub memory_bits: u64,
+}
+
+/// Names and layouts of a device.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Name of the device.
+    pub device: String,
+    /// Input ports.
+    pub inputs: Vec<Field>,
+    /// Output ports.
+    pub outputs: Vec<Field>,
+    /// Registers and memories.
+    pub fields: Fields,
+}
+
+impl Layout {
+    /// Walks a model.
+    pub fn of<B: Block>(device: &str, model: &mut B) -> Self {
+        let Ports { inputs, outputs } = Ports::of(model);
+        Self { device: device.to_owned(), inputs, outputs, fields: image::fields(model) }
+    }
+
+    fn signals(&self) -> Signals<'_> {
+        Signals {
+            device: &self.device,
+            inputs: &self.inputs,
+            outputs: &self.outputs,
+            registers: &self.fields.registers,
+        }
+    }
+}
+
+/// Flat images of one side.
+#[derive(Clone, Debug, Default)]
+struct Images {
+    registers: Vec<u8>,
+    outputs: Vec<u8>,
+}
+
+impl Images {
+    fn state(&self) -> State<'_> {
+        State { outputs: &self.outputs, registers: &self.registers }
+    }
+}
+
+/// A state to go back to.
+struct Snapshot<B> {
+    cycle: u64,
+    rtl: Vec<u8>,
+    model: B,
+}
+
+/// RTL and model of one device, side by side.
+pub struct Lockstep<B: Block> {
+    layout: Layout,
+    rtl_device: RtlDevice,
+    model: B,
+    rtl: Images,
+    golden: Images,
+    input_image: Vec<u8>,
+    recording: Recording,
+    snapshot: Option<Snapshot<B>>,
+    cycle: u64,
+    wave: Option<Wave>,
+    failure_wave: Option<PathBuf>,
+    failure_replay: Option<PathBuf>,
+}
+
+impl<B: Block> Lockstep<B> {
+    /// Lockstep of a device that is linked into this program. `seed` sets the registers' values before reset.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn linked(device: &str, model: B, seed: u64) -> Result<Self> {
+        Ok(Self::with_device(device, RtlDevice::linked(device, seed)?, model, seed))
+    }
+
+    /// Lockstep of a module of your own: verilates and compiles it first (results are kept in `target/verilated/`).
+    ///
+    /// `spec` may come from [`Spec::of_model`]; `project` is the folder that holds this project.
+    ///
+    /// # Errors
+    /// When Verilator or the compiler fails, or when model and RTL do not have the same registers.
+    pub fn verilated(spec: &Spec, project: &Path, model: B, seed: u64) -> Result<Self> {
+        let verilator = Verilator::find(project)?;
+        let cache = project.join("target/verilated");
+        let built =
+            tandem_verilate::build(spec, &verilator, &project.join("cosim/cpp"), &cache, Kind::Shared)?;
+        Ok(Self::with_device(&spec.name, RtlDevice::loaded(&built.library, &spec.name, seed)?, model, seed))
+    }
+
+    /// Lockstep of a given device.
+    pub fn with_device(name: &str, rtl_device: RtlDevice, mut model: B, seed: u64) -> Self {
+        let layout = Layout::of(name, &mut model);
+        let rtl = Images {
+            registers: vec![0; rtl_device.register_bytes()],
+            outputs: vec![0; rtl_device.output_bytes()],
+        };
+        let recording = Recording::new(name, &layout.inputs, seed);
+        Self {
+            layout,
+            rtl_device,
+            model,
+            rtl,
+            golden: Images::default(),
+            input_image: Vec::new(),
+            recording,
+            snapshot: None,
+            cycle: 0,
+            wave: None,
+            failure_wave: None,
+            failure_replay: None,
+        }
+    }
+
+    /// Records the whole run into a waveform (`.vcd` or `.fst`).
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn record_wave(&mut self, path: &Path) -> Result<()> {
+        self.wave =
+            Some(Wave::create(path, &self.layout.signals(), Options { sides: Sides::Both, detail: false })?);
+        Ok(())
+    }
+
+    /// On a mismatch, writes a replay file and the waveform around it to these files.
+    pub fn on_failure(&mut self, replay: Option<PathBuf>, wave: Option<PathBuf>) {
+        self.failure_replay = replay;
+        self.failure_wave = wave;
+    }
+
+    /// Names and layouts.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The model.
+    pub fn model(&self) -> &B {
+        &self.model
+    }
+
+    /// All inputs so far.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// What has been compared.
+    pub fn totals(&self) -> Totals {
+        let fields = &self.layout.fields;
+        Totals {
+            cycles: self.cycle,
+            registers: fields.registers.iter().map(|f| f.elements as u64).sum(),
+            bits: fields.register_bits(),
+            memory_bits: fields.memories.iter().map(Field::bits).sum(),
+        }
+    }
+
+    /// One clock of both, then the comparison.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] at the first differing cycle; [`Error::Invariant`] when an invariant of the RTL fails.
+    pub fn step(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<()> {
+        if self.cycle.is_multiple_of(SNAPSHOT_INTERVAL) {
+            self.take_snapshot()?;
+        }
+        image::pack(inputs, &mut self.input_image);
+        self.recording.push(rst_ni, &self.input_image);
+        self.rtl_device.step(rst_ni, &self.input_image, &mut self.rtl.registers, &mut self.rtl.outputs)?;
+        self.advance_model(rst_ni, inputs);
+        if self.wave.is_some() {
+            self.record_sample(self.cycle, rst_ni)?;
+        }
+        self.cycle += 1;
+        // Two flat comparisons; names are looked up only when one fails.
+        if self.rtl.registers != self.golden.registers || self.rtl.outputs != self.golden.outputs {
+            let differences = self.differences();
+            return Err(self.fail(differences));
+        }
+        Ok(())
+    }
+
+    /// Compares the memories a last time and closes the waveform.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when a memory differs; an I/O error when the waveform cannot be written.
+    pub fn finish(&mut self) -> Result<Totals> {
+        self.compare_memories()?;
+        if let Some(wave) = self.wave.take() {
+            wave.finish()?;
+        }
+        Ok(self.totals())
+    }
+
+    fn advance_model(&mut self, rst_ni: bool, inputs: &B::Inputs) {
+        if rst_ni {
+            self.model.clock(inputs);
+        } else {
+            self.model.reset();
+        }
+        image::pack(&mut self.model, &mut self.golden.registers);
+        image::pack(&mut self.model.outputs(), &mut self.golden.outputs);
+    }
+
+    fn record_sample(&mut self, cycle: u64, rst_ni: bool) -> Result<()> {
+        if let Some(wave) = &mut self.wave {
+            wave.record(&Sample {
+                cycle,
+                rst_ni,
+                inputs: &self.input_image,
+                rtl: Some(self.rtl.state()),
+                model: Some(self.golden.state()),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn take_snapshot(&mut self) -> Result<()> {
+        if self.cycle > 0 {
+            self.compare_memories()?;
+        }
+        let rtl = self.rtl_device.save()?;
+        self.snapshot = Some(Snapshot { cycle: self.cycle, rtl, model: self.model.clone() });
+        Ok(())
+    }
+
+    /// All registers and outputs that differ.
+    fn differences(&self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        let registers = &self.layout.fields.registers;
+        Difference::collect(
+            Side::Register,
+            registers,
+            &self.rtl.registers,
+            &self.golden.registers,
+            &mut found,
+        );
+        Difference::collect(
+            Side::Output,
+            &self.layout.outputs,
+            &self.rtl.outputs,
+            &self.golden.outputs,
+            &mut found,
+        );
+        found
+    }
+
+    fn compare_memories(&mut self) -> Result<()> {
+        if self.layout.fields.memories.is_empty() {
+            return Ok(());
+        }
+        let (mut golden, mut mask) = (Vec::new(), Vec::new());
+        image::pack_memories(&mut self.model, &mut golden, &mut mask);
+        let mut rtl = self.rtl_device.memories()?;
+        // An entry that nobody wrote holds anything.
+        for (byte, (model, mask)) in rtl.iter_mut().zip(golden.iter().zip(&mask)) {
+            if *mask == 0 {
+                *byte = *model;
+            }
+        }
+        let mut found = Vec::new();
+        Difference::collect(Side::Memory, &self.layout.fields.memories, &rtl, &golden, &mut found);
+        if found.is_empty() { Ok(()) } else { Err(self.fail(found)) }
+    }
+
+    /// Turns differences into a report, with its replay file and waveform.
+    fn fail(&mut self, differences: Vec<Difference>) -> Error {
+        let cycle = self.cycle.saturating_sub(1);
+        let mut mismatch =
+            Mismatch::new(&self.layout, cycle, differences, &self.recording, self.model.in_flight());
+        if let Some(path) = self.failure_replay.take() {
+            match self.recording.write(&path) {
+                Ok(()) => mismatch.replay = Some(path),
+                Err(e) => mismatch.notes.push(format!("no replay file: {e}")),
+            }
+        }
+        if let Some(wave) = self.wave.take() {
+            if let Err(e) = wave.finish() {
+                mismatch.notes.push(format!("the waveform is not whole: {e}"));
+            }
+        } else if let Some(path) = self.failure_wave.take() {
+            match self.wave_around(&path, cycle) {
+                Ok(()) => mismatch.wave = Some(path),
+                Err(e) => mismatch.notes.push(format!("no waveform: {e}")),
+            }
+        }
+        Error::Mismatch(Box::new(mismatch))
+    }
+
+    /// Runs again from the last snapshot with recording on.
+    fn wave_around(&mut self, path: &Path, cycle: u64) -> Result<()> {
+        let Some(snapshot) = self.snapshot.take() else {
+            return Err(Error::Device("no snapshot to start from".to_owned()));
+        };
+        self.rtl_device.restore(&snapshot.rtl)?;
+        self.model = snapshot.model;
+        self.wave = Some(Wave::create(path, &self.layout.signals(), Options::default())?);
+        let mut inputs = self.model.idle_inputs();
+        let end = cycle + WAVE_AFTER;
+        for at in snapshot.cycle..=end {
+            // After the failure the last inputs stay.
+            let (rst_ni, image) = self.recording.at(at.min(cycle));
+            self.input_image = image.to_vec();
+            image::unpack(&self.input_image, &mut inputs);
+            self.rtl_device.step(
+                rst_ni,
+                &self.input_image,
+                &mut self.rtl.registers,
+                &mut self.rtl.outputs,
+            )?;
+            self.advance_model(rst_ni, &inputs);
+            self.record_sample(at, rst_ni)?;
+        }
+        if let Some(wave) = self.wave.take() {
+            wave.finish()?;
+        }
+        Ok(())
+    }
+}
+
+impl<B: Block> Dut<B> for Lockstep<B> {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> std::result::Result<(), DutError> {
+        self.step(rst_ni, inputs).map_err(Into::into)
+    }
+
+    fn outputs(&self) -> B::Outputs {
+        self.model.outputs()
+    }
+}
+
+/// The RTL alone, at the speed of the bare simulation.
+pub struct RtlOnly<B: Block> {
+    device: RtlDevice,
+    input_image: Vec<u8>,
+    output_image: Vec<u8>,
+    outputs: B::Outputs,
+}
+
+impl<B: Block> RtlOnly<B> {
+    /// A device that is linked into this program; `model` lends its ports.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn linked(device: &str, model: &B, seed: u64) -> Result<Self> {
+        let device = RtlDevice::linked(device, seed)?;
+        let output_image = vec![0; device.output_bytes()];
+        Ok(Self { device, input_image: Vec::new(), output_image, outputs: model.outputs() })
+    }
+}
+
+impl<B: Block> Dut<B> for RtlOnly<B> {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> std::result::Result<(), DutError> {
+        image::pack(inputs, &mut self.input_image);
+        self.device.advance(rst_ni, &self.input_image, &mut self.output_image)?;
+        image::unpack(&self.output_image, &mut self.outputs);
+        Ok(())
+    }
+
+    fn outputs(&self) -> B::Outputs {
+        self.outputs.clone()
+    }
+}

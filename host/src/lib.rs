@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What runs on the host: checkpoints, tokenisers and the binary32 forward pass that says what a model answers.
+//!
+//! A model directory is one of Hugging Face: `config.json`, `model.safetensors` and `tokenizer.json` of a
+//! `Qwen3ForCausalLM`. The forward pass is plain code after the model's definition; it is the yardstick that
+//! quantised and accelerated passes are compared with, and an [`Observer`] sees the activations that reach every
+//! weight matrix on the way.
+//!
+//! ```
+//! use std::path::Path;
+//! use tandem_host::{Checkpoint, Forward, HostError, Tokenizer};
+//!
+//! fn complete(dir: &Path, prompt: &str) -> Result<String, HostError> {
+//!     let checkpoint = Checkpoint::load(dir)?;
+//!     let tokenizer = Tokenizer::load(dir, &checkpoint.config)?;
+//!     let ids = Forward::new(&checkpoint)?.greedy(&tokenizer.encode(prompt)?, 8)?;
+//!     tokenizer.decode(&ids)
+//! }
+//!
+//! let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../testbenches/models/tiny-qwen3");
+//! assert!(complete(Path::new(dir), "The Rust compiler").is_ok());
+//! let error = complete(Path::new(dir), "").unwrap_err();
+//! assert!(error.to_string().contains("empty prompt"));
+//! ```
+
+mod checkpoint;
+mod config;
+mod error;
+mod files;
+mod forward;
+mod math;
+mod observe;
+mod raw_config;
+mod state;
+mod tensors;
+mod tokenizer;
+
+pub use checkpoint::{Checkpoint, Layer, Linear, Matrix};
+pub use config::Config;
+pub use error::HostError;
+pub use forward::Forward;
+pub use math::argmax;
+pub use observe::{Observer, Rows, Unobserved};
+pub use state::{Cache, Hidden, Step};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every top that is verilated and locksteped: the one place that ties an RTL top and its parameters to a model.
+
+use crate::array::Geometry;
+use crate::array::float_add::FloatAdd;
+use crate::array::segment_edge::SegmentEdge;
+use crate::array::systolic_array::SystolicArray;
+use crate::block::Block;
+
+/// An RTL top with the parameters of one geometry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Device {
+    /// Unique name, also of the compiled archive.
+    pub name: &'static str,
+    /// Which kind of block this is.
+    pub kind: Kind,
+    /// The geometry that sets its parameters.
+    pub geometry: Geometry,
+}
+
+/// Kinds of block that have a device of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Kind {
+    /// `float_add`.
+    Float,
+    /// `segment_edge`.
+    Segment,
+    /// `systolic_array`.
+    Array,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Float, Self::Segment, Self::Array];
+
+    /// Name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Float => "float",
+            Self::Segment => "segment",
+            Self::Array => "array",
+        }
+    }
+}
+
+/// Something to do with a device's model, whatever its type.
+pub trait WithModel {
+    /// What comes out.
+    type Output;
+    /// Does it with a model after reset.
+    fn run<B: Block>(self, device: Device, model: B) -> Self::Output;
+}
+
+const SMALL: Geometry = Geometry::ALL[0];
+const SLIM: Geometry = Geometry::ALL[1];
+
+impl Device {
+    /// All devices. The float adder has no geometry and stands once.
+    pub const ALL: [Self; 5] = [
+        Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
+        Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
+        Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
+        Self { name: "systolic_array_small", kind: Kind::Array, geometry: SMALL },
+        Self { name: "systolic_array_slim", kind: Kind::Array, geometry: SLIM },
+    ];
+
+    /// The device called `name`.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|d| d.name == name)
+    }
+
+    /// The systolic array of a geometry.
+    ///
+    /// # Panics
+    /// When the geometry is none of [`Geometry::ALL`].
+    #[must_use]
+    pub fn array(geometry: Geometry) -> Self {
+        let found = Self::ALL.into_iter().find(|d| d.kind == Kind::Array && d.geometry == geometry);
+        found.expect("every geometry has an array device")
+    }
+
+    /// Top module, which is also the file's stem.
+    #[must_use]
+    pub const fn top(self) -> &'static str {
+        match self.kind {
+            Kind::Float => "float_add",
+            Kind::Segment => "segment_edge",
+            Kind::Array => "systolic_array",
+        }
+    }
+
+    /// Parameters of the top.
+    #[must_use]
+    pub fn parameters(self) -> Vec<(&'static str, usize)> {
+        match self.kind {
+            Kind::Float => vec![],
+            Kind::Segment => vec![("Segments", self.geometry.segments)],
+            Kind::Array => vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)],
+        }
+    }
+
+    /// Modules that keep a C++ class of their own (docs/decisions/0002).
+    #[must_use]
+    pub const fn no_inline(self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Float | Kind::Segment => &[],
+            Kind::Array => &["pe_segment", "segment_edge"],
+        }
+    }
+
+    /// Hands a model of this device to `with`.
+    pub fn with_model<W: WithModel>(self, with: W) -> W::Output {
+        match self.kind {
+            Kind::Float => with.run(self, FloatAdd::default()),
+            Kind::Segment => with.run(self, SegmentEdge::new(self.geometry)),
+            Kind::Array => with.run(self, SystolicArray::new(self.geometry)),
+        }
+    }
+}

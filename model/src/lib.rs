@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Golden model of the Tandem accelerator.
+//!
+//! Three layers, never mixed: [`numerics`] are pure functions, the blocks count cycles, register for register as
+//! the RTL does, and [`reference`] says untimed, from the definition, what the answer must be.
+
+pub mod array;
+pub mod block;
+pub mod common;
+pub mod devices;
+pub mod image;
+pub mod numerics;
+pub mod reference;

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Untimed references: straight-line code from the definition, in exact integers. They share nothing with the
+//! cycle model but the format types.
+//!
+//! `tests/independence.rs` reads these sources and enforces it: a format type is used as a carrier of bits
+//! (codes in, codes out); what the bits mean is written here a second time.
+
+pub mod dot;
+pub mod float;
+pub mod pv;
+pub mod quantise;

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A device under test, whatever runs it.
+
+use std::error::Error;
+
+use tandem_model::block::Block;
+
+/// Why a device stopped.
+pub type DutError = Box<dyn Error + Send + Sync>;
+
+/// A device that is clocked.
+pub trait Dut<B: Block> {
+    /// One clock with these inputs. While `rst_ni` is false the registers are held in reset.
+    ///
+    /// # Errors
+    /// When the device found something wrong: a mismatch, a failed invariant. It cannot be clocked any further.
+    fn clock(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<(), DutError>;
+
+    /// Outputs after the last clock.
+    fn outputs(&self) -> B::Outputs;
+}
+
+/// The golden model alone.
+#[derive(Clone, Debug)]
+pub struct ModelOnly<B> {
+    /// The model.
+    pub model: B,
+}
+
+impl<B: Block> Dut<B> for ModelOnly<B> {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<(), DutError> {
+        if rst_ni {
+            self.model.clock(inputs);
+        } else {
+            self.model.reset();
+        }
+        Ok(())
+    }
+
+    fn outputs(&self) -> B::Outputs {
+        self.model.outputs()
+    }
+}

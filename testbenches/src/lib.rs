@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Stimulus for the blocks: drivers that turn operations into port values, and proptest strategies that search for
+//! trouble. Nothing here knows Verilator; a [`Dut`] may be RTL, model, or both in lockstep.
+
+pub mod array;
+mod bench;
+mod dut;
+pub mod float;
+pub mod property;
+pub mod random;
+pub mod segment;
+
+pub use bench::{Bench, Coverage, WrongAnswer};
+pub use dut::{Dut, DutError, ModelOnly};
