@@ -83,19 +83,19 @@ impl RtlDevice {
         Ok(image)
     }
 
-    /// The whole state.
+    /// Keeps the whole state, in place of the one kept before.
     ///
     /// # Errors
     /// When Verilator cannot serialise it.
-    pub fn save(&mut self) -> Result<Vec<u8>> {
+    pub fn save(&mut self) -> Result<()> {
         self.inner.pin_mut().save().map_err(|e| Error::Device(e.what().to_owned()))
     }
 
-    /// Back to a state of [`RtlDevice::save`].
+    /// Back to the state of the last [`RtlDevice::save`].
     ///
     /// # Errors
-    /// When it is no state of this device.
-    pub fn restore(&mut self, snapshot: &[u8]) -> Result<()> {
-        self.inner.pin_mut().restore(snapshot).map_err(|e| Error::Device(e.what().to_owned()))
+    /// When there is none.
+    pub fn restore(&mut self) -> Result<()> {
+        self.inner.pin_mut().restore().map_err(|e| Error::Device(e.what().to_owned()))
     }
 }

@@ -6,7 +6,10 @@
 
 mod bridge;
 pub mod device;
+pub mod engine;
 pub mod error;
+pub mod interrupt;
+pub mod jobs;
 pub mod lockstep;
 pub mod replay;
 pub mod report;

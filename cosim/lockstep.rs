@@ -77,10 +77,9 @@ impl Images {
     }
 }
 
-/// A state to go back to.
+/// The model's half of a state to go back to; the RTL's stays with the device.
 struct Snapshot<B> {
     cycle: u64,
-    rtl: Vec<u8>,
     model: B,
 }
 
@@ -161,6 +160,11 @@ impl<B: Block> Lockstep<B> {
     pub fn on_failure(&mut self, replay: Option<PathBuf>, wave: Option<PathBuf>) {
         self.failure_replay = replay;
         self.failure_wave = wave;
+    }
+
+    /// Notes in the replay file what made the run.
+    pub fn originate(&mut self, origin: String) {
+        self.recording.origin = origin;
     }
 
     /// Names and layouts.
@@ -252,8 +256,8 @@ impl<B: Block> Lockstep<B> {
         if self.cycle > 0 {
             self.compare_memories()?;
         }
-        let rtl = self.rtl_device.save()?;
-        self.snapshot = Some(Snapshot { cycle: self.cycle, rtl, model: self.model.clone() });
+        self.rtl_device.save()?;
+        self.snapshot = Some(Snapshot { cycle: self.cycle, model: self.model.clone() });
         Ok(())
     }
 
@@ -325,7 +329,7 @@ impl<B: Block> Lockstep<B> {
         let Some(snapshot) = self.snapshot.take() else {
             return Err(Error::Device("no snapshot to start from".to_owned()));
         };
-        self.rtl_device.restore(&snapshot.rtl)?;
+        self.rtl_device.restore()?;
         self.model = snapshot.model;
         self.wave = Some(Wave::create(path, &self.layout.signals(), Options::default())?);
         let mut inputs = self.model.idle_inputs();

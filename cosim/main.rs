@@ -1,1 +1,309 @@
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0
+//! The command line. Exit codes: 0 good, 1 mismatch, 2 bad input, 130 interrupted.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use tandem::engine::{Engine, FailureFiles};
+use tandem::interrupt::{self, Interrupted};
+use tandem::jobs::matvec::{MatrixReport, Weights};
+use tandem::jobs::{bench, fuzz, list, matvec, replay};
+use tandem_model::array::Geometry;
+use tandem_model::devices::{Device, Kind};
+
+#[derive(Parser)]
+#[command(name = "tandem", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Folder for the replay file and waveform of a failure.
+    #[arg(long, global = true, default_value = "tandem-failures")]
+    failures: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stream every weight matrix of a checkpoint, with the prompt's activations, through the array.
+    Matvec {
+        /// Checkpoint folder (Hugging Face layout).
+        #[arg(long)]
+        model: PathBuf,
+        /// Prompt.
+        #[arg(long)]
+        prompt: String,
+        /// Array geometry (see `tandem list`).
+        #[arg(long, default_value = "small")]
+        geometry: String,
+        /// What runs it.
+        #[arg(long, default_value = "lockstep")]
+        engine: Engine,
+        /// Format of the weights.
+        #[arg(long, default_value = "fp4")]
+        weights: Weights,
+        /// Waveform of the whole run (.vcd or .fst).
+        #[arg(long)]
+        wave: Option<PathBuf>,
+        /// Insert random stalls of this seed.
+        #[arg(long)]
+        stalls: Option<u64>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Search for trouble with random cases in lockstep.
+    Fuzz {
+        /// float, segment, array or all.
+        #[arg(long, default_value = "all")]
+        block: String,
+        /// How long, in all.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Seed (`TANDEM_SEED` overrides it).
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a replay file again.
+    Replay {
+        /// The file that a failing run wrote.
+        file: PathBuf,
+        /// Waveform of the whole replay (.vcd or .fst).
+        #[arg(long)]
+        wave: Option<PathBuf>,
+    },
+    /// Show blocks, geometries and what lockstep compares.
+    List {
+        /// Every register of this device.
+        #[arg(long)]
+        registers: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure the figures that the project set itself.
+    Bench {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// One group of figures: gemv, speed or compile.
+        #[arg(long)]
+        only: Option<String>,
+        /// Fewer rounds.
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors.
+            let code = u8::from(e.use_stderr()) * 2;
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::from(exit_code(&e))
+        }
+    }
+}
+
+/// 1 where the design is at fault, 130 for Ctrl-C, 2 for everything else.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let mut chain = error.chain();
+    if error.is::<Interrupted>() {
+        130
+    } else if chain.any(|e| {
+        e.downcast_ref::<tandem::Error>().is_some_and(tandem::Error::is_verdict)
+            || e.is::<tandem_testbenches::WrongAnswer>()
+    }) {
+        1
+    } else {
+        2
+    }
+}
+
+/// The seed of the environment, if it names one.
+fn seed(given: u64) -> anyhow::Result<u64> {
+    match std::env::var("TANDEM_SEED") {
+        Ok(text) => text.trim().parse().with_context(|| format!("TANDEM_SEED takes a number, got `{text}`")),
+        Err(_) => Ok(given),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    interrupt::install().context("cannot catch Ctrl-C")?;
+    let failure = FailureFiles::below(cli.failures);
+    match cli.command {
+        Command::Matvec { model, prompt, geometry, engine, weights, wave, stalls, json } => {
+            let geometry = geometry_by_name(&geometry)?;
+            let seed = seed(1)?;
+            let options = matvec::Options { model, prompt, geometry, engine, weights, wave, stalls, seed, failure };
+            run_matvec(&options, json)
+        }
+        Command::Fuzz { block, seconds, seed: given, json } => {
+            let options = fuzz::Options { devices: devices(&block)?, seconds, seed: seed(given)?, failure };
+            let reports = fuzz::run(&options, |r| {
+                if !json {
+                    print_fuzz(r);
+                }
+            })?;
+            if json {
+                print_json(&reports)?;
+            }
+            Ok(interrupted_or_good())
+        }
+        Command::Replay { file, wave } => {
+            let (device, totals) = replay::run(&file, wave)?;
+            println!(
+                "{}: {} cycles, {} registers ({} bits) equal at every clock",
+                device.name, totals.cycles, totals.registers, totals.bits
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::List { registers, json } => print_list(registers.as_deref(), json),
+        Command::Bench { json, only, quick } => {
+            if let Some(name) = only.as_deref().filter(|n| !bench::GROUPS.contains(n)) {
+                bail!("no group of figures `{name}`; there are {}", bench::GROUPS.join(", "));
+            }
+            let figures = bench::run(only.as_deref(), quick, |f| {
+                if !json {
+                    print_figure(f);
+                }
+            })?;
+            if json {
+                print_json(&figures)?;
+            }
+            Ok(interrupted_or_good())
+        }
+    }
+}
+
+fn interrupted_or_good() -> ExitCode {
+    if interrupt::raised() { ExitCode::from(130) } else { ExitCode::SUCCESS }
+}
+
+fn geometry_by_name(name: &str) -> anyhow::Result<Geometry> {
+    let known = || Geometry::ALL.map(|g| g.name).join(", ");
+    Geometry::by_name(name).with_context(|| format!("no geometry `{name}`; there are {}", known()))
+}
+
+fn devices(block: &str) -> anyhow::Result<Vec<Device>> {
+    let chosen: Vec<_> =
+        Device::ALL.into_iter().filter(|d| block == "all" || d.kind.name() == block).collect();
+    if chosen.is_empty() {
+        bail!("no block `{block}`; there are {} and all", Kind::ALL.map(Kind::name).join(", "));
+    }
+    Ok(chosen)
+}
+
+fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode> {
+    if !json {
+        println!(
+            "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10}",
+            "matrix", "shape", "passes", "beats", "cycles", "util", "error"
+        );
+    }
+    let report = matvec::run(options, |m| {
+        if !json {
+            print_matrix(m);
+        }
+    })?;
+    if json {
+        print_json(&report)?;
+    } else {
+        let matrices = report.matrices.len();
+        println!("\n{matrices} of {} matrices, {} tokens, {} cycles", report.of_matrices, report.tokens, report.cycles);
+        if options.engine == Engine::Lockstep {
+            println!(
+                "compared at every clock: {} registers, {} bits; at snapshots: {} bits of memories",
+                report.registers, report.bits, report.memory_bits
+            );
+        }
+        println!(
+            "{} engine, geometry {}: {:.1} s, {:.0} cycles/s",
+            report.engine, report.geometry, report.seconds, report.cycles_per_second
+        );
+        if let Some(wave) = &options.wave {
+            println!("waveform {}", wave.display());
+        }
+    }
+    Ok(if report.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+fn print_matrix(m: &MatrixReport) {
+    let name = m.layer.map_or_else(|| m.matrix.clone(), |l| format!("layer {l} {}", m.matrix));
+    println!(
+        "{name:<20} {:>11} {:>7} {:>8} {:>8} {:>6.1}% {:>10.1e}",
+        format!("{} x {}", m.rows, m.columns),
+        m.passes,
+        m.beats,
+        m.cycles,
+        100.0 * m.utilisation,
+        m.error
+    );
+}
+
+fn print_fuzz(r: &fuzz::Report) {
+    println!(
+        "{}: {} cases, {} cycles, {:.1} cases/s, seed {}, no mismatch",
+        r.device, r.cases, r.cycles, r.cases_per_second, r.seed
+    );
+    let corners: Vec<_> = r.corners.iter().map(|(name, hits)| format!("{name} {hits}")).collect();
+    println!("  corners: {}", corners.join(", "));
+}
+
+fn print_figure(f: &bench::Figure) {
+    let reach = f.reach.map_or_else(String::new, |r| {
+        let sign = if f.better == bench::Better::Higher { ">=" } else { "<=" };
+        format!("  (reach {sign} {r}: {})", if f.reached() { "yes" } else { "NO" })
+    });
+    println!("{:<36} {:>12.4} {}{reach}\n    {}", f.name, f.value, f.unit, f.how);
+}
+
+fn print_list(registers: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+    let mut entries = list::run();
+    if let Some(name) = registers {
+        let known: Vec<_> = entries.iter().map(|e| e.device).collect();
+        entries.retain(|e| e.device == name);
+        if entries.is_empty() {
+            bail!("no device `{name}`; there are {}", known.join(", "));
+        }
+    }
+    if json {
+        print_json(&entries)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{:<22} {:<8} {:<9} {:>5} {:>9} {:>10} {:>10} {:>12}",
+        "device", "block", "geometry", "rows", "segments", "registers", "bits", "memory bits"
+    );
+    for e in &entries {
+        println!(
+            "{:<22} {:<8} {:<9} {:>5} {:>9} {:>10} {:>10} {:>12}",
+            e.device, e.block, e.geometry, e.rows, e.segments, e.registers, e.register_bits, e.memory_bits
+        );
+    }
+    if registers.is_some() {
+        for r in entries.iter().flat_map(|e| &e.names) {
+            let memory = if r.memory { "  memory" } else { "" };
+            println!("  {:<80} {:>4} bits x {}{memory}", r.path, r.width, r.elements);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -40,17 +40,11 @@ void Device::memories(rust::Slice<std::uint8_t> image) {
   dut_->read_memories(image.data());
 }
 
-rust::Vec<std::uint8_t> Device::save() {
-  std::vector<std::uint8_t> bytes;
-  dut_->save(bytes);
-  rust::Vec<std::uint8_t> out;
-  out.reserve(bytes.size());
-  std::copy(bytes.begin(), bytes.end(), std::back_inserter(out));
-  return out;
-}
+void Device::save() { dut_->save(snapshot_); }
 
-void Device::restore(rust::Slice<const std::uint8_t> snapshot) {
-  dut_->restore(std::vector<std::uint8_t>(snapshot.begin(), snapshot.end()));
+void Device::restore() {
+  if (snapshot_.empty()) throw std::logic_error("there is no snapshot to go back to");
+  dut_->restore(snapshot_);
 }
 
 std::unique_ptr<Device> linked_device(rust::Str name, std::uint64_t seed) {

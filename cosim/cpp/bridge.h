@@ -23,12 +23,14 @@ class Device {
   // The same without reading the registers: the bare simulation.
   void advance(bool rst_ni, rust::Slice<const std::uint8_t> inputs, rust::Slice<std::uint8_t> outputs);
   void memories(rust::Slice<std::uint8_t> image);
-  rust::Vec<std::uint8_t> save();
-  void restore(rust::Slice<const std::uint8_t> snapshot);
+  // Keeps the whole state, in place of the one kept before; and goes back to it.
+  void save();
+  void restore();
 
  private:
   std::shared_ptr<void> library_;  // outlives the device whose code it holds
   std::unique_ptr<Dut> dut_;
+  std::vector<std::uint8_t> snapshot_;
 };
 
 // A device that was linked into this program. Throws when there is none of this name.

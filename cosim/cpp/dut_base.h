@@ -79,7 +79,11 @@ class VerilatedDut : public Dut {
     top_.rst_ni = 0;
     top_.eval();
   }
-  ~VerilatedDut() override { top_.final(); }
+  ~VerilatedDut() override {
+    // Verilator's scopes deregister from the context that this thread used last: it must be this one, and alive.
+    Verilated::threadContextp(context_.get());
+    top_.final();
+  }
 
   void clock(bool rst_ni) override {
     top_.rst_ni = rst_ni;

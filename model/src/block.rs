@@ -51,6 +51,7 @@ pub trait Bits: Copy + Default + PartialEq + Debug {
 impl Bits for bool {
     const WIDTH: u32 = 1;
     const FORMAT: Format = Format::Uint;
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         u64::from(self)
     }
@@ -66,6 +67,7 @@ pub struct Uint<const W: u32>(pub u16);
 impl<const W: u32> Bits for Uint<W> {
     const WIDTH: u32 = W;
     const FORMAT: Format = Format::Uint;
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         u64::from(self.0)
     }
@@ -89,6 +91,7 @@ pub fn low_u8(bits: u64) -> u8 {
 
 /// The low `width` bits of a signed value.
 #[must_use]
+#[inline(always)]
 pub fn to_twos(value: i32, width: u32) -> u64 {
     u64::from(value.cast_unsigned()) & ((1 << width) - 1)
 }
@@ -154,7 +157,7 @@ pub struct Int<const W: u32>(pub i32);
 impl<const W: u32> Bits for Int<W> {
     const WIDTH: u32 = W;
     const FORMAT: Format = Format::Int;
-    #[inline]
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         to_twos(self.0, W)
     }
@@ -171,6 +174,7 @@ pub struct Wide<const W: u32>(pub u64);
 impl<const W: u32> Bits for Wide<W> {
     const WIDTH: u32 = W;
     const FORMAT: Format = Format::Uint;
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         self.0
     }
@@ -196,7 +200,7 @@ macro_rules! packed_struct {
                     format: <$type as $crate::block::Bits>::FORMAT,
                 }
             ),+]);
-            #[inline]
+            #[inline(always)]
             fn to_bits(self) -> u64 {
                 let bits = 0;
                 $(let bits = bits << <$type as $crate::block::Bits>::WIDTH

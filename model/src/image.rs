@@ -8,6 +8,7 @@ use crate::block::{Bits, Format, Visit, Visitor};
 
 /// Bytes that an element of `width` bits takes.
 #[must_use]
+#[inline(always)]
 pub const fn element_bytes(width: u32) -> usize {
     match width {
         0..=8 => 1,
@@ -140,72 +141,107 @@ impl Visitor for Lister {
     }
 }
 
-/// Writes the register (or port) image of `of` into `image`, which it clears first.
+/// Writes the register (or port) image of `of` into `image`, whatever that held before.
 pub fn pack<T: Visit>(of: &mut T, image: &mut Vec<u8>) {
-    image.clear();
-    of.visit(&mut Packer { image });
+    let mut packer = Packer::new(image);
+    of.visit(&mut packer);
+    packer.finish();
 }
+
+/// Bytes that a write may touch beyond the element: every element is written as a whole 64-bit word.
+const SLACK: usize = 8;
 
 struct Packer<'a> {
     image: &'a mut Vec<u8>,
+    at: usize,
 }
 
-impl Packer<'_> {
-    #[inline]
-    fn push(&mut self, width: u32, bits: u64) {
-        let bytes = bits.to_le_bytes();
-        match element_bytes(width) {
-            1 => self.image.push(bytes[0]),
-            2 => self.image.extend_from_slice(&bytes[..2]),
-            4 => self.image.extend_from_slice(&bytes[..4]),
-            _ => self.image.extend_from_slice(&bytes),
+impl<'a> Packer<'a> {
+    fn new(image: &'a mut Vec<u8>) -> Self {
+        // The image of the last cycle has the right length already; only the first call grows it.
+        image.resize(image.len() + SLACK, 0);
+        Self { image, at: 0 }
+    }
+
+    fn finish(self) {
+        self.image.truncate(self.at);
+    }
+
+    /// Grows the image for the first walk, element by element.
+    #[cold]
+    fn grow(&mut self) {
+        self.image.resize(2 * self.image.len() + SLACK, 0);
+    }
+
+    #[inline(always)]
+    fn push(&mut self, bytes: usize, bits: u64) {
+        if let Some(word) = self.image.get_mut(self.at..self.at + SLACK) {
+            word.copy_from_slice(&bits.to_le_bytes());
+            self.at += bytes;
+        } else {
+            self.grow();
+            self.push_again(bytes, bits);
         }
+    }
+
+    #[cold]
+    fn push_again(&mut self, bytes: usize, bits: u64) {
+        self.image[self.at..][..SLACK].copy_from_slice(&bits.to_le_bytes());
+        self.at += bytes;
     }
 }
 
 impl Visitor for Packer<'_> {
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, _: &'static str, _: Option<usize>) {}
-    #[inline]
+    #[inline(always)]
     fn leave(&mut self) {}
-    #[inline]
+    #[inline(always)]
     fn bits<T: Bits>(&mut self, _: &'static str, value: &mut T) {
-        self.push(T::WIDTH, value.to_bits());
+        self.push(element_bytes(T::WIDTH), value.to_bits());
     }
     fn packed<T: Bits>(&mut self, _: &'static str, values: &mut [T]) {
         let total = T::WIDTH as usize * values.len();
-        let start = self.image.len();
+        let start = self.at;
         let size = element_bytes(u32::try_from(total).expect("a port of fewer than 2^32 bits"));
-        // Collected in 64 bits and written bytewise; what is left of the last element is zero.
+        // Collected in 128 bits, written 64 at a time.
         let (mut pending, mut held) = (0u128, 0);
         for value in values {
             pending |= u128::from(value.to_bits()) << held;
             held += T::WIDTH;
-            while held >= 8 {
-                self.image.push(pending.to_le_bytes()[0]);
-                pending >>= 8;
-                held -= 8;
+            if held >= 64 {
+                self.push(8, low_u64(pending));
+                pending >>= 64;
+                held -= 64;
             }
         }
         if held > 0 {
-            self.image.push(pending.to_le_bytes()[0]);
+            self.push(8, low_u64(pending));
         }
-        self.image.resize(start + size, 0);
+        // What is left of the last word belongs to the next element.
+        self.at = start + size;
     }
-    #[inline]
+    #[inline(always)]
     fn array<T: Bits>(&mut self, _: &'static str, values: &mut [T]) {
         for value in values {
-            self.push(T::WIDTH, value.to_bits());
+            self.push(element_bytes(T::WIDTH), value.to_bits());
         }
     }
     fn memory<T: Bits>(&mut self, _: &'static str, _: &mut [T], _: &mut [bool]) {}
 }
 
+/// The low 64 bits.
+fn low_u64(bits: u128) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = bits.to_le_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// Writes the memory image of `of` and, byte for byte beside it, 0xFF where the entry has been written, else 0.
 pub fn pack_memories<T: Visit>(of: &mut T, image: &mut Vec<u8>, mask: &mut Vec<u8>) {
-    image.clear();
     mask.clear();
-    of.visit(&mut MemoryPacker { packer: Packer { image }, mask });
+    let mut walk = MemoryPacker { packer: Packer::new(image), mask };
+    of.visit(&mut walk);
+    walk.packer.finish();
 }
 
 struct MemoryPacker<'a> {
@@ -267,9 +303,13 @@ impl Visitor for Unpacker<'_> {
         let bytes = self.take(element_bytes(u32::try_from(total).expect("a port of fewer than 2^32 bits")));
         for (i, value) in values.iter_mut().enumerate() {
             let start = i * T::WIDTH as usize;
-            let bit = |b: usize| bytes.get(b / 8).is_some_and(|x| x >> (b % 8) & 1 == 1);
-            let bits = (0..T::WIDTH as usize).fold(0, |acc, b| acc | u64::from(bit(start + b)) << b);
-            *value = T::from_bits(bits);
+            // A value of at most 64 bits lies in the 9 bytes from its first.
+            let mut window = [0; 16];
+            let from = bytes.get(start / 8..).unwrap_or_default();
+            let from = &from[..from.len().min(9)];
+            window[..from.len()].copy_from_slice(from);
+            let bits = low_u64(u128::from_le_bytes(window) >> (start % 8));
+            *value = T::from_bits(bits & (u64::MAX >> (64 - T::WIDTH)));
         }
     }
     fn array<T: Bits>(&mut self, _: &'static str, values: &mut [T]) {

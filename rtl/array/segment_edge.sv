@@ -37,16 +37,15 @@ module segment_edge
 
   // Control of one block sum on its way through the edge.
   typedef struct packed {
-    logic               row_sum;      // GEMV, QK
-    logic               block_lo;     // PV, this chain accumulates
-    logic               block_hi;
-    logic               restart;      // first segment of the result's group
-    logic               finish;       // last segment of the result's group
-    logic               partial_in;
-    logic               partial_out;
-    logic [5:0]         slot;
-    logic               acc_first;
-    logic [AccBits-1:0] acc_address;
+    logic       row_sum;      // GEMV, QK
+    logic       block_lo;     // PV, this chain accumulates
+    logic       block_hi;
+    logic       restart;      // first segment of the result's group
+    logic       finish;       // last segment of the result's group
+    logic       partial_in;
+    logic       partial_out;
+    logic [5:0] slot;
+    logic       acc_first;
   } edge_control_t;
 
   localparam int unsigned Lo   = 1;                    // control stage beside the lo adder's inputs
@@ -74,6 +73,8 @@ module segment_edge
   logic                nan_scale_d, nan_scale_q;
   edge_control_t       control_d;
   edge_control_t       control_q[Last+1];
+  logic [AccBits-1:0]  acc_address_d;
+  logic [AccBits-1:0]  acc_address_q[Last+1];
   logic signed  [22:0] joined;
   lane_byte_t          stationary_scale;
   logic signed  [12:0] bias;
@@ -94,6 +95,7 @@ module segment_edge
     hi_sum_d    = '0;
     nan_scale_d = 1'b0;
     control_d   = '0;
+    acc_address_d = '0;
     if (drained_i.row_sum) begin
       lo_sum_d.exponent = signed'(13'(row_control_i.scale.lo) + 13'(stationary_scale.lo)) - bias;
       hi_sum_d.exponent = signed'(13'(row_control_i.scale.hi) + 13'(stationary_scale.hi)) - bias;
@@ -119,7 +121,7 @@ module segment_edge
       control_d.block_lo    = !(tile_q.tag.int8 && odd_part);
       control_d.block_hi    = !(tile_q.tag.int8 && !odd_part);
       control_d.acc_first   = tile_q.tag.acc_first;
-      control_d.acc_address = acc_address(tile_q.tag.acc_bank,
+      acc_address_d         = acc_address(tile_q.tag.acc_bank,
                                             tile_q.tag.int8 ? tile_q.tag.part[1] : odd_part,
                                             drained_i.lane);
     end
@@ -210,9 +212,9 @@ module segment_edge
   ) u_lo_acc (
     .clk_i,
     .write_i        (control_q[Hi].block_lo),
-    .write_address_i(control_q[Hi].acc_address),
+    .write_address_i(acc_address_q[Hi]),
     .write_data_i   (lo_out),
-    .read_address_i ({AccBits'(result_address_i), control_q[Lo].acc_address}),
+    .read_address_i ({AccBits'(result_address_i), acc_address_q[Lo]}),
     .read_data_o    ({lo_result, lo_acc})
   );
   float_file #(
@@ -221,9 +223,9 @@ module segment_edge
   ) u_hi_acc (
     .clk_i,
     .write_i        (control_q[Last].block_hi),
-    .write_address_i(control_q[Last].acc_address),
+    .write_address_i(acc_address_q[Last]),
     .write_data_i   (hi_out),
-    .read_address_i ({AccBits'(result_address_i), control_q[Hi].acc_address}),
+    .read_address_i ({AccBits'(result_address_i), acc_address_q[Hi]}),
     .read_data_o    ({hi_result, hi_acc})
   );
 
@@ -247,7 +249,10 @@ module segment_edge
       hi_float_q          <= '0;
       convert_saturated_q <= '0;
       flags_q             <= '0;
-      for (int unsigned i = 0; i <= Last; i++) control_q[i] <= '0;
+      for (int unsigned i = 0; i <= Last; i++) begin
+        control_q[i]     <= '0;
+        acc_address_q[i] <= '0;
+      end
     end else begin
       scale_q             <= scale_d;
       tile_q              <= tile_d;
@@ -260,7 +265,11 @@ module segment_edge
       convert_saturated_q <= lo_saturated | hi_saturated;
       flags_q             <= flags_d;
       control_q[0]        <= control_d;
-      for (int unsigned i = 1; i <= Last; i++) control_q[i] <= control_q[i-1];
+      acc_address_q[0]    <= acc_address_d;
+      for (int unsigned i = 1; i <= Last; i++) begin
+        control_q[i]     <= control_q[i-1];
+        acc_address_q[i] <= acc_address_q[i-1];
+      end
     end
   end
 

@@ -172,6 +172,14 @@ impl Wave {
         if cycle >= CYCLE_LIMIT || self.last.is_some_and(|(last, ..)| cycle <= last) {
             return Err(Error::Order { last: self.last.map_or(0, |(last, ..)| last), got: cycle });
         }
+        let states = [sample.rtl, sample.model];
+        let inputs = [Some(sample.inputs), None];
+        let outputs = states.map(|state| state.map(|state| state.outputs));
+        let registers = states.map(|state| state.map(|state| state.registers));
+        // All checks before the first write: a refused sample leaves no trace.
+        self.inputs.check(inputs)?;
+        self.outputs.check(outputs)?;
+        self.registers.check(registers)?;
         let initial = self.first.is_none();
         self.sink.time(2 * cycle)?;
         if initial {
@@ -184,11 +192,10 @@ impl Wave {
             self.sink.bits(self.reset, bit(sample.rst_ni))?;
         }
         self.sink.bits(self.cycle, format!("{cycle:064b}").as_bytes())?;
-        let states = [sample.rtl, sample.model];
         let (sink, scratch) = (&mut self.sink, &mut self.scratch);
-        self.inputs.record(cycle, [Some(sample.inputs), None], sink, scratch)?;
-        self.outputs.record(cycle, states.map(|state| state.map(|s| s.outputs)), sink, scratch)?;
-        self.registers.record(cycle, states.map(|state| state.map(|s| s.registers)), sink, scratch)?;
+        self.inputs.record(cycle, inputs, sink, scratch)?;
+        self.outputs.record(cycle, outputs, sink, scratch)?;
+        self.registers.record(cycle, registers, sink, scratch)?;
         let mismatch = self.outputs.any_differs() || self.registers.any_differs();
         if mismatch {
             self.first_mismatch.get_or_insert(cycle);

@@ -21,7 +21,7 @@ struct Stationary([LaneByte; 2]);
 impl Bits for Stationary {
     const WIDTH: u32 = 2 * LaneByte::WIDTH;
     const FORMAT: Format = Format::Uint;
-    #[inline]
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         self.0[1].to_bits() << LaneByte::WIDTH | self.0[0].to_bits()
     }

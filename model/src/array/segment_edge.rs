@@ -8,13 +8,13 @@ use super::types::{
     BlockControl, BlockSum, Drained, EdgeTag, FLOAT_LATENCY, Flags, Geometry, LaneByte, ResultOut,
     RowControl, ScaleCode, ScaleLoad,
 };
-use crate::block::{Bits, Block, Format, Int, Uint, Visit, Visitor, low_u16};
+use crate::block::{Block, Int, Uint, Visit, Visitor};
 use crate::common::DelayLine;
 use crate::numerics::Float36;
 use crate::packed_struct;
 
 packed_struct! {
-    /// Control of one block sum on its way through the edge; `acc_address` is packed apart, its width depends on the geometry.
+    /// Control of one block sum on its way through the edge.
     struct EdgeControl {
         row_sum: bool,
         block_lo: bool,
@@ -25,7 +25,6 @@ packed_struct! {
         partial_out: bool,
         slot: Uint<6>,
         acc_first: bool,
-        acc_address: Uint<7>,
     }
 }
 
@@ -47,6 +46,7 @@ pub struct SegmentEdge {
     hi_sum_q: BlockSum,
     nan_scale_q: bool,
     control_q: [EdgeControl; LAST + 1],
+    acc_address_q: [Uint<7>; LAST + 1],
     lo_float_q: Float36,
     hi_float_q: Float36,
     convert_saturated_q: bool,
@@ -105,6 +105,11 @@ const BIAS_FP4: i32 = 127 + 127 + 1 + 6;
 /// Both E8M0 biases and the binary points of MXINT8 twice.
 const BIAS_INT8: i32 = 127 + 127 + 6 + 6;
 
+/// An accumulator's address as an index.
+fn at(address: Uint<7>) -> usize {
+    usize::from(address.0)
+}
+
 impl SegmentEdge {
     /// An edge after reset.
     #[must_use]
@@ -118,6 +123,7 @@ impl SegmentEdge {
             hi_sum_q: BlockSum::default(),
             nan_scale_q: false,
             control_q: Default::default(),
+            acc_address_q: Default::default(),
             lo_float_q: Float36::ZERO,
             hi_float_q: Float36::ZERO,
             convert_saturated_q: false,
@@ -149,10 +155,10 @@ impl SegmentEdge {
     }
 
     /// Block sums as integers with exponents, and their control.
-    fn block_sums(&self, i: &Inputs) -> (BlockSum, BlockSum, bool, EdgeControl) {
+    fn block_sums(&self, i: &Inputs) -> (BlockSum, BlockSum, bool, EdgeControl, Uint<7>) {
         let joined = Int(i.drained_i.sum.lo.0 + 16 * i.drained_i.sum.hi.0);
         let (lo, hi) = (Int(i.drained_i.sum.lo.0), Int(i.drained_i.sum.hi.0));
-        let none = (BlockSum::default(), BlockSum::default(), false, EdgeControl::default());
+        let none = (BlockSum::default(), BlockSum::default(), false, EdgeControl::default(), Uint(0));
         if i.drained_i.row_sum {
             let RowControl { tag, scale } = i.row_control_i;
             let stationary = self.scale_q[usize::from(tag.bank)];
@@ -182,7 +188,7 @@ impl SegmentEdge {
                 slot: tag.slot,
                 ..EdgeControl::default()
             };
-            (lo_sum, hi_sum, nan_lo || (nan_hi && !tag.int8), control)
+            (lo_sum, hi_sum, nan_lo || (nan_hi && !tag.int8), control, Uint(0))
         } else if i.drained_i.block_sum {
             let EdgeTag { int8, part, acc_first, acc_bank, .. } = self.tile_q.tag;
             let odd_part = part.0 & 1 == 1;
@@ -191,14 +197,11 @@ impl SegmentEdge {
                 block_lo: !(int8 && odd_part),
                 block_hi: !int8 || odd_part,
                 acc_first,
-                acc_address: self.acc_address(
-                    acc_bank,
-                    if int8 { part.0 >> 1 == 1 } else { odd_part },
-                    i.drained_i.lane,
-                ),
                 ..EdgeControl::default()
             };
-            (sum(lo, self.tile_exponent_q[0]), sum(hi, self.tile_exponent_q[1]), false, control)
+            let half = if int8 { part.0 >> 1 == 1 } else { odd_part };
+            let address = self.acc_address(acc_bank, half, i.drained_i.lane);
+            (sum(lo, self.tile_exponent_q[0]), sum(hi, self.tile_exponent_q[1]), false, control, address)
         } else {
             none
         }
@@ -220,7 +223,7 @@ impl SegmentEdge {
             let b = if control.acc_first {
                 Float36::ZERO
             } else {
-                self.lo_acc.read(usize::from(control.acc_address.0))
+                self.lo_acc.read(at(self.acc_address_q[LO]))
             };
             (self.lo_float_q, b)
         } else {
@@ -237,7 +240,7 @@ impl SegmentEdge {
             let b = if control.acc_first {
                 Float36::ZERO
             } else {
-                self.hi_acc.read(usize::from(control.acc_address.0))
+                self.hi_acc.read(at(self.acc_address_q[HI]))
             };
             (self.hi_late.output(), b)
         } else {
@@ -284,12 +287,11 @@ impl Block for SegmentEdge {
 
         let (lo_a, lo_b) = self.lo_operands(i);
         let (hi_a, hi_b) = self.hi_operands();
-        let at = |control: EdgeControl| usize::from(control.acc_address.0);
         if self.control_q[HI].block_lo {
-            self.lo_acc.write(at(self.control_q[HI]), self.lo_add.sum().value);
+            self.lo_acc.write(at(self.acc_address_q[HI]), self.lo_add.sum().value);
         }
         if self.control_q[LAST].block_hi {
-            self.hi_acc.write(at(self.control_q[LAST]), self.hi_add.sum().value);
+            self.hi_acc.write(at(self.acc_address_q[LAST]), self.hi_add.sum().value);
         }
         self.lo_add.advance(lo_a, lo_b);
         self.hi_add.advance(hi_a, hi_b);
@@ -300,12 +302,14 @@ impl Block for SegmentEdge {
         self.hi_float_q = hi_float.value;
         self.convert_saturated_q = lo_float.saturated || hi_float.saturated;
 
-        let (lo_sum, hi_sum, nan_scale, control) = self.block_sums(i);
+        let (lo_sum, hi_sum, nan_scale, control, acc_address) = self.block_sums(i);
         self.lo_sum_q = lo_sum;
         self.hi_sum_q = hi_sum;
         self.nan_scale_q = nan_scale;
         self.control_q.copy_within(..LAST, 1);
         self.control_q[0] = control;
+        self.acc_address_q.copy_within(..LAST, 1);
+        self.acc_address_q[0] = acc_address;
 
         if i.scale_load_i.valid {
             self.scale_q[usize::from(i.scale_load_i.bank)] = i.scale_load_i.scale;
@@ -324,24 +328,6 @@ impl Block for SegmentEdge {
     }
 }
 
-/// The control word of a file without a part bit: one bit shorter.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct ShortEdgeControl(EdgeControl);
-
-impl Bits for ShortEdgeControl {
-    const WIDTH: u32 = EdgeControl::WIDTH - 1;
-    const FORMAT: Format = EdgeControl::FORMAT;
-    fn to_bits(self) -> u64 {
-        let address = u64::from(self.0.acc_address.0) & 63;
-        self.0.to_bits() >> 7 << 6 | address
-    }
-    fn from_bits(bits: u64) -> Self {
-        let mut control = EdgeControl::from_bits(bits >> 6 << 7);
-        control.acc_address = Uint(low_u16(bits & 63));
-        Self(control)
-    }
-}
-
 impl Visit for SegmentEdge {
     #[inline]
     fn visit<V: Visitor>(&mut self, v: &mut V) {
@@ -351,10 +337,12 @@ impl Visit for SegmentEdge {
         v.bits("lo_sum_q", &mut self.lo_sum_q);
         v.bits("hi_sum_q", &mut self.hi_sum_q);
         v.bits("nan_scale_q", &mut self.nan_scale_q);
+        v.array("control_q", &mut self.control_q);
+        // {bank, part, lane}; a file of one part per chain has no part bit.
         if self.geometry.chain_parts() == 1 {
-            v.array("control_q", &mut self.control_q.map(ShortEdgeControl));
+            v.array("acc_address_q", &mut self.acc_address_q.map(|a| Uint::<6>(a.0)));
         } else {
-            v.array("control_q", &mut self.control_q);
+            v.array("acc_address_q", &mut self.acc_address_q);
         }
         v.bits("lo_float_q", &mut self.lo_float_q);
         v.bits("hi_float_q", &mut self.hi_float_q);

@@ -88,7 +88,7 @@ impl Mode {
 impl Bits for Mode {
     const WIDTH: u32 = 2;
     const FORMAT: Format = Format::Enum(&["ModeIdle", "ModeGemv", "ModeQk", "ModePv"]);
-    #[inline]
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         match self {
             Self::Idle => 0,
@@ -111,7 +111,7 @@ impl Bits for Mode {
 impl Bits for Float36 {
     const WIDTH: u32 = crate::numerics::float36::FLOAT_BITS;
     const FORMAT: Format = Format::Float36;
-    #[inline]
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         self.bits()
     }
@@ -132,7 +132,7 @@ impl ScaleCode {
 impl Bits for ScaleCode {
     const WIDTH: u32 = 8;
     const FORMAT: Format = Format::E8m0;
-    #[inline]
+    #[inline(always)]
     fn to_bits(self) -> u64 {
         u64::from(self.0)
     }

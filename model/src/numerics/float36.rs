@@ -72,6 +72,7 @@ impl Float36 {
 
     /// The 36 bits.
     #[must_use]
+    #[inline(always)]
     pub const fn bits(self) -> u64 {
         self.0
     }

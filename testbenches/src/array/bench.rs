@@ -201,7 +201,7 @@ fn gemv(
             expected.result(r, geometry.segments - 1, feature % 64, want);
         }
     }
-    stream_gemv(driver, matrix, x, |_| {})?;
+    stream_gemv(driver, matrix, x, &mut |_| Ok(()))?;
     Ok(())
 }
 

@@ -184,7 +184,8 @@ pub struct Traffic {
     pub port_words: u64,
 }
 
-/// Streams a matrix past stationary activations, waits for all results and puts them in order. `progress` is told the beats done.
+/// Streams a matrix past stationary activations, waits for all results and puts them in order. `progress` is told the beats
+/// done and may stop the run with an error.
 ///
 /// # Errors
 /// When the device finds something wrong.
@@ -195,7 +196,7 @@ pub fn run_gemv(
     driver: &mut ArrayDriver<'_>,
     matrix: &Matrix,
     x: &Stationary,
-    progress: impl FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> Result<(), DutError>,
 ) -> Result<GemvRun, DutError> {
     let rows = driver.geometry().rows;
     let start = driver.now();
@@ -228,7 +229,7 @@ pub fn stream_gemv(
     driver: &mut ArrayDriver<'_>,
     matrix: &Matrix,
     x: &Stationary,
-    mut progress: impl FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> Result<(), DutError>,
 ) -> Result<Traffic, DutError> {
     let geometry = driver.geometry();
     assert_eq!(matrix.blocks, x.blocks, "blocks of matrix and activations");
@@ -295,7 +296,7 @@ pub fn stream_gemv(
         }
         traffic.beats += features.len() as u64;
         traffic.port_words += (scale_words + features.len()) as u64;
-        progress(traffic.beats);
+        progress(traffic.beats)?;
     }
     Ok(traffic)
 }

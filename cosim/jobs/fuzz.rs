@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Random cases in lockstep until the time is up or something breaks.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tandem_model::devices::{Device, Kind};
+use tandem_testbenches::array::ArrayBench;
+use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::property::{Limits, Outcome, check};
+use tandem_testbenches::segment::SegmentBench;
+use tandem_testbenches::{Bench, Dut, DutError};
+
+use super::matvec::as_f64;
+use crate::engine::{FailureFiles, unbox};
+use crate::error::Error;
+use crate::interrupt;
+use crate::lockstep::Lockstep;
+
+/// What to fuzz.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The devices, one after the other; each gets its share of the time.
+    pub devices: Vec<Device>,
+    /// Time in all.
+    pub seconds: u64,
+    /// Seed.
+    pub seed: u64,
+    /// Where failures go.
+    pub failure: FailureFiles,
+}
+
+/// One device's campaign.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Device.
+    pub device: &'static str,
+    /// Seed.
+    pub seed: u64,
+    /// Cases.
+    pub cases: u64,
+    /// Clocks.
+    pub cycles: u64,
+    /// Cases per second.
+    pub cases_per_second: f64,
+    /// Hits of every named corner.
+    pub corners: Vec<(&'static str, u64)>,
+}
+
+/// Fuzzes one device after the other. `each` is told every campaign as it ends.
+///
+/// # Errors
+/// The first failure, shrunk, with its replay file written.
+pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<Vec<Report>> {
+    let share = Duration::from_secs(options.seconds) / u32::try_from(options.devices.len().max(1))?;
+    let mut reports = Vec::new();
+    for &device in &options.devices {
+        let report = match device.kind {
+            Kind::Float => campaign(&FloatBench, device, share, options),
+            Kind::Segment => campaign(&SegmentBench { geometry: device.geometry }, device, share, options),
+            Kind::Array => campaign(&ArrayBench { geometry: device.geometry }, device, share, options),
+        }?;
+        each(&report);
+        reports.push(report);
+        if interrupt::raised() {
+            break;
+        }
+    }
+    Ok(reports)
+}
+
+fn campaign<B: Bench>(bench: &B, device: Device, time: Duration, options: &Options) -> anyhow::Result<Report> {
+    let make = |seed: u64| {
+        let mut engine = Lockstep::linked(device.name, bench.model(), seed)?;
+        engine.originate(format!("tandem fuzz --block {} --seed {}", device.kind.name(), options.seed));
+        Ok::<Box<dyn Dut<B::Block>>, DutError>(Box::new(engine))
+    };
+    let limits = Limits { cases: 1, cycles: 0, time };
+    let bar = super::progress(0, device.name);
+    let outcome: Outcome<B::Case> = check(bench, limits, options.seed, make, |cases| {
+        bar.set_position(cases);
+        interrupt::raised()
+    });
+    bar.finish_and_clear();
+    if let Some(failure) = &outcome.failure {
+        // Once more, with files.
+        let mut engine = Lockstep::linked(device.name, bench.model(), failure.device_seed)?;
+        engine.originate(format!("tandem fuzz --block {} --seed {}", device.kind.name(), options.seed));
+        let (replay, wave) = options.failure.paths(device.name, options.seed);
+        engine.on_failure(Some(replay.clone()), Some(wave));
+        let verdict = bench.run(&failure.case, &mut engine, &mut outcome.coverage.clone());
+        let error = verdict.err().unwrap_or_else(|| Error::Device("the failure did not repeat".to_owned()).into());
+        let error = unbox(error);
+        // A wrong answer on which RTL and model agree leaves no mismatch; its stimulus is worth as much.
+        let replay_line = if error.downcast_ref::<Error>().is_some_and(|e| matches!(e, Error::Mismatch(_))) {
+            String::new()
+        } else {
+            engine.recording().write(&replay)?;
+            format!("\nreplay with: tandem replay {}", replay.display())
+        };
+        let seed = options.seed;
+        return Err(error.context(format!(
+            "{} failed after {} cases (seed {seed}), shrunk to {:?}{replay_line}",
+            device.name, outcome.cases, failure.case
+        )));
+    }
+    Ok(Report {
+        device: device.name,
+        seed: options.seed,
+        cases: outcome.cases,
+        cycles: outcome.coverage.cycles(),
+        cases_per_second: as_f64(outcome.cases) / outcome.seconds,
+        corners: bench
+            .corners()
+            .iter()
+            .map(|&c| (c, outcome.coverage.hits().get(c).copied().unwrap_or(0)))
+            .collect(),
+    })
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The main job: every weight matrix of a checkpoint, with the prompt's real activations, through the array.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+use serde::Serialize;
+use tandem_host::{Checkpoint, Forward, Linear, Observer, Rows, Tokenizer};
+use tandem_model::array::Geometry;
+use tandem_model::array::systolic_array::SystolicArray;
+use tandem_model::devices::Device;
+use tandem_model::numerics::{Float36, MxFp4Block, MxInt8Block, ScaleRule};
+use tandem_testbenches::array::{ArrayDriver, Matrix, Stalls, Stationary, Stream, run_gemv};
+
+use super::progress;
+use crate::engine::{Engine, FailureFiles, Runner, unbox};
+use crate::interrupt;
+
+/// Elements of an MX block.
+const BLOCK: usize = 32;
+
+/// Format of the weights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weights {
+    /// MXFP4.
+    Fp4,
+    /// MXINT8.
+    Int8,
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Checkpoint folder.
+    pub model: PathBuf,
+    /// Prompt.
+    pub prompt: String,
+    /// Array.
+    pub geometry: Geometry,
+    /// Engine.
+    pub engine: Engine,
+    /// Format of the weights.
+    pub weights: Weights,
+    /// Waveform of the whole run.
+    pub wave: Option<PathBuf>,
+    /// Seed of random stalls.
+    pub stalls: Option<u64>,
+    /// Seed of the registers' initial values.
+    pub seed: u64,
+    /// Where failures go.
+    pub failure: FailureFiles,
+}
+
+/// One matrix.
+#[derive(Clone, Debug, Serialize)]
+pub struct MatrixReport {
+    /// Layer, none for the head.
+    pub layer: Option<usize>,
+    /// Name within the layer.
+    pub matrix: String,
+    /// Output features.
+    pub rows: usize,
+    /// Input features.
+    pub columns: usize,
+    /// Passes over the matrix: tokens of the prompt by rows of the array.
+    pub passes: usize,
+    /// Beats.
+    pub beats: u64,
+    /// Cycles, fill and drain included.
+    pub cycles: u64,
+    /// Least cycles of the port by cycles taken.
+    pub utilisation: f64,
+    /// Relative L2 error against binary64 on the same codes.
+    pub error: f64,
+}
+
+/// The whole run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Engine.
+    pub engine: &'static str,
+    /// Geometry.
+    pub geometry: &'static str,
+    /// Format of the weights.
+    pub weights: Weights,
+    /// Tokens of the prompt.
+    pub tokens: usize,
+    /// Matrices done.
+    pub matrices: Vec<MatrixReport>,
+    /// Matrices that there are.
+    pub of_matrices: usize,
+    /// Clocks in all.
+    pub cycles: u64,
+    /// Registers compared at every clock.
+    pub registers: u64,
+    /// Bits compared at every clock.
+    pub bits: u64,
+    /// Bits in memories, compared at snapshots.
+    pub memory_bits: u64,
+    /// Wall time of the simulation, seconds.
+    pub seconds: f64,
+    /// Simulated cycles per second.
+    pub cycles_per_second: f64,
+    /// Ctrl-C ended it early.
+    pub interrupted: bool,
+}
+
+/// Keeps every linear layer's input.
+#[derive(Default)]
+struct Inputs {
+    by_matrix: BTreeMap<(Option<usize>, Linear), Vec<f32>>,
+}
+
+impl Observer for Inputs {
+    fn linear_input(&mut self, layer: Option<usize>, linear: Linear, input: Rows<'_>) {
+        self.by_matrix.insert((layer, linear), input.data.to_vec());
+    }
+}
+
+/// Blocks of a row-major matrix; a last block that is not full is filled up with zeros.
+fn blocks<T>(data: &[f32], columns: usize, quantise: impl Fn(&[f32; BLOCK]) -> T) -> Vec<T> {
+    let padded = |chunk: &[f32]| std::array::from_fn(|i| chunk.get(i).copied().unwrap_or(0.0));
+    data.chunks(columns).flat_map(|row| row.chunks(BLOCK)).map(|chunk| quantise(&padded(chunk))).collect()
+}
+
+fn fp4(block: &[f32; BLOCK]) -> MxFp4Block {
+    MxFp4Block::quantise(block, ScaleRule::Even).block
+}
+
+fn int8(block: &[f32; BLOCK]) -> MxInt8Block {
+    MxInt8Block::quantise(block, ScaleRule::Even).block
+}
+
+/// Runs the job. `each` is told every matrix as it is done.
+///
+/// # Errors
+/// Bad input, or a mismatch.
+pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Result<Report> {
+    let checkpoint = Checkpoint::load(&options.model)?;
+    let tokenizer = Tokenizer::load(&options.model, &checkpoint.config)?;
+    let ids = tokenizer.encode(&options.prompt)?;
+    let forward = Forward::new(&checkpoint)?;
+    let mut inputs = Inputs::default();
+    forward.step(&mut forward.cache(), &ids, &mut inputs)?;
+
+    let geometry = options.geometry;
+    let device = Device::array(geometry);
+    let mut runner = Runner::new(
+        options.engine,
+        device,
+        SystolicArray::new(geometry),
+        options.seed,
+        &options.failure,
+        options.wave.as_deref(),
+    )?;
+    let linears: Vec<_> = checkpoint.linears().collect();
+    let mut report = Report {
+        engine: options.engine.name(),
+        geometry: geometry.name,
+        weights: options.weights,
+        tokens: ids.len(),
+        matrices: Vec::new(),
+        of_matrices: linears.len(),
+        cycles: 0,
+        registers: 0,
+        bits: 0,
+        memory_bits: 0,
+        seconds: 0.0,
+        cycles_per_second: 0.0,
+        interrupted: false,
+    };
+    let start = Instant::now();
+    {
+        let mut driver = ArrayDriver::new(geometry, runner.dut()).map_err(unbox)?;
+        if let Some(seed) = options.stalls {
+            driver.stall(Stalls::new(seed));
+        }
+        for (layer, linear, weights) in linears {
+            let blocks_per_row = weights.cols.div_ceil(BLOCK);
+            let stream = match options.weights {
+                Weights::Fp4 => Stream::Fp4(blocks(&weights.data, weights.cols, fp4)),
+                Weights::Int8 => Stream::Int8(blocks(&weights.data, weights.cols, int8)),
+            };
+            let matrix = Matrix { features: weights.rows, blocks: blocks_per_row, weights: stream };
+            let activations = inputs
+                .by_matrix
+                .get(&(layer, linear))
+                .with_context(|| format!("the forward pass never reached {linear}"))?;
+            let x = blocks(activations, weights.cols, int8);
+            match matvec(&mut driver, &matrix, &x, &label(layer, linear)) {
+                Ok(measured) => {
+                    let done = MatrixReport {
+                        layer,
+                        matrix: linear.to_string(),
+                        rows: weights.rows,
+                        columns: weights.cols,
+                        ..measured
+                    };
+                    each(&done);
+                    report.matrices.push(done);
+                }
+                Err(e) if e.is::<interrupt::Interrupted>() => {
+                    report.interrupted = true;
+                    break;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        report.cycles = driver.now();
+    }
+    if let Some(totals) = runner.finish()? {
+        report.registers = totals.registers;
+        report.bits = totals.bits;
+        report.memory_bits = totals.memory_bits;
+    }
+    report.seconds = start.elapsed().as_secs_f64();
+    report.cycles_per_second = as_f64(report.cycles) / report.seconds;
+    Ok(report)
+}
+
+fn label(layer: Option<usize>, linear: Linear) -> String {
+    layer.map_or_else(|| linear.to_string(), |l| format!("layer {l} {linear}"))
+}
+
+/// A count as a float; counts here are far below 2^53.
+#[expect(clippy::cast_precision_loss, reason = "counts of cycles and beats are far below 2^53")]
+pub(crate) const fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// One matrix, all tokens, as many at a time as the array has rows.
+fn matvec(
+    driver: &mut ArrayDriver<'_>,
+    matrix: &Matrix,
+    x: &[MxInt8Block],
+    label: &str,
+) -> anyhow::Result<MatrixReport> {
+    let geometry = driver.geometry();
+    let passes: Vec<_> = x.chunks(geometry.rows * matrix.blocks).collect();
+    let words = matrix.port_words(geometry) * passes.len() as u64;
+    let bar = progress(words, label);
+    let (mut beats, mut cycles, mut squares) = (0, 0, [0.0; 2]);
+    for pass in &passes {
+        let stationary = Stationary { blocks: matrix.blocks, values: pass.to_vec() };
+        let run = run_gemv(driver, matrix, &stationary, &mut |done| {
+            bar.set_position(beats + done);
+            Ok(interrupt::check()?)
+        });
+        let run = run.map_err(unbox)?;
+        beats += run.traffic.beats;
+        cycles += run.cycles;
+        for row in 0..stationary.rows() {
+            let x = &pass[row * matrix.blocks..][..matrix.blocks];
+            let results = run.results.iter().skip(row).step_by(geometry.rows);
+            accumulate_error(matrix, x, results, &mut squares);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(MatrixReport {
+        layer: None,
+        matrix: String::new(),
+        rows: 0,
+        columns: 0,
+        passes: passes.len(),
+        beats,
+        cycles,
+        utilisation: as_f64(words) / as_f64(cycles),
+        error: if squares[1] == 0.0 { 0.0 } else { (squares[0] / squares[1]).sqrt() },
+    })
+}
+
+/// Adds [squared error, squared norm] of one token's results against binary64 on the same codes.
+fn accumulate_error<'a>(
+    matrix: &Matrix,
+    x: &[MxInt8Block],
+    results: impl Iterator<Item = &'a Float36>,
+    squares: &mut [f64; 2],
+) {
+    let x: Vec<_> = x.iter().map(MxInt8Block::dequantise_f64).collect();
+    let dot = |w: [f64; BLOCK], x: &[f64; BLOCK]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
+    for (feature, result) in results.enumerate() {
+        let range = feature * matrix.blocks..(feature + 1) * matrix.blocks;
+        let exact: f64 = match &matrix.weights {
+            Stream::Fp4(w) => w[range].iter().zip(&x).map(|(w, x)| dot(w.dequantise_f64(), x)).sum(),
+            Stream::Int8(w) => w[range].iter().zip(&x).map(|(w, x)| dot(w.dequantise_f64(), x)).sum(),
+        };
+        squares[0] += (result.to_f64() - exact).powi(2);
+        squares[1] += exact.powi(2);
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Runs a replay file again.
+
+use std::path::{Path, PathBuf};
+
+use tandem_model::block::Block;
+use tandem_model::devices::{Device, WithModel};
+use tandem_model::image;
+
+use crate::error::{Error, Result};
+use crate::lockstep::{Lockstep, Totals};
+use crate::replay::Recording;
+
+struct Replay<'a> {
+    file: &'a Path,
+    wave: Option<PathBuf>,
+}
+
+impl WithModel for Replay<'_> {
+    type Output = Result<Totals>;
+
+    fn run<B: Block>(self, device: Device, model: B) -> Result<Totals> {
+        let mut inputs = model.idle_inputs();
+        let ports = tandem_verilate::Ports::of(&model);
+        let recording = Recording::read(self.file, &ports.inputs)?;
+        let mut lockstep = Lockstep::linked(device.name, model, recording.seed)?;
+        if let Some(wave) = &self.wave {
+            lockstep.record_wave(wave)?;
+        }
+        for cycle in 0..recording.len() {
+            let (rst_ni, bytes) = recording.at(cycle);
+            if !image::unpack(bytes, &mut inputs) {
+                return Err(Error::Replay {
+                    path: self.file.to_owned(),
+                    what: "the input ports are not those of this program's device".to_owned(),
+                });
+            }
+            lockstep.step(rst_ni, &mut inputs)?;
+        }
+        lockstep.finish()
+    }
+}
+
+/// Replays a file, with a waveform of all of it if wanted.
+///
+/// # Errors
+/// The mismatch that the file shows, or bad input.
+pub fn run(file: &Path, wave: Option<PathBuf>) -> Result<(Device, Totals)> {
+    let device = Recording::device_of(file)?;
+    let totals = device.with_model(Replay { file, wave })?;
+    Ok((device, totals))
+}

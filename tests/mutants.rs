@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Planted bugs (`testbenches/mutants/`): lockstep must catch each one, in the right register and at the right cycle.
+//!
+//! What is right is not the engine's to say: pristine and mutated RTL run side by side on the same inputs and the same
+//! seed, without engine and model, and where their images part first is where the report must point.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use tandem::Error;
+use tandem::device::RtlDevice;
+use tandem::lockstep::{Lockstep, SNAPSHOT_INTERVAL};
+use tandem::replay::write_atomically;
+use tandem::report::{Mismatch, Side};
+use tandem_model::block::Block;
+use tandem_model::devices::{self, Device};
+use tandem_model::image::{self, Field, Fields, element_bytes};
+use tandem_testbenches::array::ArrayBench;
+use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::segment::{Op, SegmentBench};
+use tandem_testbenches::{Bench, Coverage, Dut, DutError};
+use tandem_verilate::{Kind, Ports, Spec, VerilateError, Verilator};
+
+/// One test per patch, so that a runner runs them side by side and names the one that got away.
+macro_rules! campaign {
+    ($($group:ident { $($name:ident)+ })+) => {
+        const NAMES: &[&str] = &[$($(stringify!($name)),+),+];
+
+        $(mod $group {
+            $(
+                #[test]
+                fn $name() {
+                    super::run(stringify!($name));
+                }
+            )+
+        })+
+    };
+}
+
+campaign! {
+    planted_bug {
+        acc_bank_stuck
+        acc_first_ignored
+        convert_exponent_short
+        distance_short
+        drain_select_off_by_one
+        flags_not_sticky
+        flush_bound_off_by_one
+        group_ignored
+        hi_acc_written_from_lo
+        hi_control_a_beat_early
+        int8_halves_misjoined
+        leading_zeros_off_by_one
+        lo_hi_swapped
+        load_count_off_by_one
+        nan_scale_hi_ignored
+        negative_zero
+        pe_tag_a_beat_early
+        result_slot_early
+        rounding_ties_away
+        rounded_reset_missing
+        saturation_bound_off_by_one
+        scale_bias_off_by_one
+        sign_of_first_operand
+        skew_register_bypassed
+        skew_stage_missing
+        sticky_bit_dropped
+        tile_exponent_not_held
+        tile_first_ignored
+    }
+    no_bug {
+        comment_only
+    }
+}
+
+/// Cases that a mutant may survive before it counts as not caught; the comment-only one must survive them all.
+const CASES: usize = 64;
+
+/// Bits of a register, least significant first.
+type Value = Vec<bool>;
+
+/// A place, a time, and what was there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Sighting {
+    side: Side,
+    name: String,
+    cycle: u64,
+    wrong: Value,
+    right: Value,
+}
+
+impl Sighting {
+    fn place(&self) -> (Side, &str) {
+        (self.side, &self.name)
+    }
+}
+
+impl fmt::Display for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = |value: &Value| -> String {
+            value.iter().rev().map(|&bit| if bit { '1' } else { '0' }).collect()
+        };
+        let Self { side, name, cycle, wrong, right } = self;
+        write!(f, "{side:?} {name} at cycle {cycle} ({} for {})", bits(wrong), bits(right))
+    }
+}
+
+/// What the header of a patch says must happen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Expected {
+    /// The report names this register, output or memory entry first.
+    Difference(Side, String),
+    /// The registers are not the model's: the device is not even built, and the message names this one.
+    Refused(String),
+    /// The mutant changes nothing.
+    Nothing,
+}
+
+/// A patch with its header.
+struct Mutant {
+    name: String,
+    device: Device,
+    expected: Expected,
+    diff: String,
+}
+
+impl Mutant {
+    fn parse(name: &str, text: &str) -> Result<Self, String> {
+        let header: Vec<_> = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim).collect();
+        let mut keys = BTreeMap::new();
+        let mut told = false;
+        for line in &header {
+            match line.split_once(": ") {
+                Some(("SPDX-License-Identifier", _)) => {}
+                Some((
+                    key @ ("device" | "register" | "output" | "memory" | "refused" | "nothing"),
+                    value,
+                )) => {
+                    if keys.insert(key, value.trim().to_owned()).is_some() {
+                        return Err(format!("`{key}:` stands twice"));
+                    }
+                }
+                _ => told |= !line.is_empty(),
+            }
+        }
+        if !told {
+            return Err("the header does not say what the bug is".to_owned());
+        }
+        let device = keys.remove("device").ok_or("the header has no `device:`")?;
+        let device = Device::by_name(&device).ok_or_else(|| format!("no device {device}"))?;
+        let mut keys = keys.into_iter();
+        let expected = match (keys.next(), keys.next()) {
+            (Some(("register", path)), None) => Expected::Difference(Side::Register, path),
+            (Some(("output", path)), None) => Expected::Difference(Side::Output, path),
+            (Some(("memory", path)), None) => Expected::Difference(Side::Memory, path),
+            (Some(("refused", path)), None) => Expected::Refused(path),
+            (Some(("nothing", _)), None) => Expected::Nothing,
+            other => return Err(format!("one of register, output, memory, refused, nothing: got {other:?}")),
+        };
+        let diff = text.lines().skip(header.len()).map(|line| format!("{line}\n")).collect();
+        Ok(Self { name: name.to_owned(), device, expected, diff })
+    }
+
+    fn load(name: &str) -> Result<Self, String> {
+        let path = mutants().join(format!("{name}.patch"));
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Self::parse(name, &text)
+    }
+
+    /// The RTL with the bug in it, always in the same folder: a build is cached by its sources' paths too.
+    fn plant(&self) -> Result<PathBuf, String> {
+        let patch = diffy::Patch::from_str(&self.diff).map_err(|e| format!("no unified diff: {e}"))?;
+        let target = patch.original().and_then(|path| path.split('\t').next()).unwrap_or_default();
+        let target = target.strip_prefix("a/rtl/").ok_or_else(|| format!("`{target}` is not in a/rtl/"))?;
+        let mut files = BTreeMap::new();
+        read_tree(&project().join("rtl"), Path::new(""), &mut files).map_err(|e| e.to_string())?;
+        let file = files.get_mut(Path::new(target)).ok_or_else(|| format!("there is no rtl/{target}"))?;
+        let before = std::str::from_utf8(file).map_err(|e| e.to_string())?;
+        let after = diffy::apply(before, &patch).map_err(|e| format!("rtl/{target}: {e}"))?;
+        if after == before {
+            return Err("the patch changes nothing".to_owned());
+        }
+        *file = after.into_bytes();
+
+        let folder = project().join("target/mutants").join(&self.name);
+        let mut old = BTreeMap::new();
+        if folder.join("rtl").is_dir() {
+            read_tree(&folder.join("rtl"), Path::new(""), &mut old).map_err(|e| e.to_string())?;
+        }
+        for path in old.keys().filter(|path| !files.contains_key(*path)) {
+            std::fs::remove_file(folder.join("rtl").join(path)).map_err(|e| e.to_string())?;
+        }
+        for (path, bytes) in files.iter().filter(|(path, bytes)| old.get(*path) != Some(bytes)) {
+            write_atomically(&folder.join("rtl").join(path), bytes).map_err(|e| e.to_string())?;
+        }
+        Ok(folder)
+    }
+
+    fn build(&self, folder: &Path) -> Result<PathBuf, VerilateError> {
+        let spec = Spec::of_device(self.device, folder);
+        let (cpp, cache) = (project().join("cosim/cpp"), project().join("target/verilated"));
+        let verilator = Verilator::find(project())?;
+        Ok(tandem_verilate::build(&spec, &verilator, &cpp, &cache, Kind::Shared)?.library)
+    }
+}
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn mutants() -> PathBuf {
+    project().join("testbenches/mutants")
+}
+
+/// Every file below `root`, by its path from there.
+fn read_tree(root: &Path, at: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(root.join(at))? {
+        let entry = entry?;
+        let path = at.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            read_tree(root, &path, files)?;
+        } else {
+            files.insert(path, std::fs::read(entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+/// Hands every input on to the engine and keeps it for the RTL alone.
+struct Recorder<B: Block> {
+    engine: Lockstep<B>,
+    clocks: Vec<(bool, Vec<u8>)>,
+}
+
+impl<B: Block> Dut<B> for Recorder<B> {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<(), DutError> {
+        let mut image = Vec::new();
+        image::pack(inputs, &mut image);
+        self.clocks.push((rst_ni, image));
+        self.engine.clock(rst_ni, inputs)
+    }
+
+    fn outputs(&self) -> B::Outputs {
+        self.engine.outputs()
+    }
+}
+
+/// First field and element in which two images differ, after so many clocks. `skip` is told the bytes of an element.
+fn parted(
+    (side, fields): (Side, &[Field]),
+    clocks: u64,
+    (pristine, mutated): (&[u8], &[u8]),
+    skip: impl Fn(Range<usize>) -> bool,
+) -> Option<Sighting> {
+    for field in fields {
+        for index in 0..field.elements {
+            let size = element_bytes(field.width);
+            let at = field.offset + index * size;
+            if pristine[at..at + size] != mutated[at..at + size] && !skip(at..at + size) {
+                let element = if field.elements > 1 { format!("[{index}]") } else { String::new() };
+                return Some(Sighting {
+                    side,
+                    name: format!("{}{element}", field.path),
+                    cycle: clocks.saturating_sub(1),
+                    wrong: field.element(mutated, index),
+                    right: field.element(pristine, index),
+                });
+            }
+        }
+    }
+    None
+}
+
+/// Runs pristine and mutated RTL on the same clocks: where and when they part.
+fn oracle<B: Block>(
+    device: Device,
+    library: &Path,
+    mut model: B,
+    seed: u64,
+    clocks: &[(bool, Vec<u8>)],
+) -> Result<Option<Sighting>, Error> {
+    let Fields { registers, memories } = image::fields(&mut model);
+    let Ports { outputs, .. } = Ports::of(&model);
+    let mut pristine = RtlDevice::linked(device.name, seed)?;
+    let mut mutated = RtlDevice::loaded(library, device.name, seed)?;
+    let images = |rtl: &RtlDevice| (vec![0; rtl.register_bytes()], vec![0; rtl.output_bytes()]);
+    let (mut good, mut bad) = (images(&pristine), images(&mutated));
+    let power_up = pristine.memories()?;
+    // An entry that still holds what it held before the first clock was never written and means nothing.
+    let memory = |pristine: &mut RtlDevice, mutated: &mut RtlDevice, done| -> Result<_, Error> {
+        let (good, bad) = (pristine.memories()?, mutated.memories()?);
+        let unwritten = |at: Range<usize>| good[at.clone()] == power_up[at];
+        Ok(parted((Side::Memory, &memories), done, (&good, &bad), unwritten))
+    };
+    let mut done = 0;
+    for (rst_ni, inputs) in clocks {
+        if done > 0
+            && done % SNAPSHOT_INTERVAL == 0
+            && let found @ Some(_) = memory(&mut pristine, &mut mutated, done)?
+        {
+            return Ok(found);
+        }
+        pristine.step(*rst_ni, inputs, &mut good.0, &mut good.1)?;
+        mutated.step(*rst_ni, inputs, &mut bad.0, &mut bad.1)?;
+        done += 1;
+        let found = parted((Side::Register, &registers), done, (&good.0, &bad.0), |_| false)
+            .or_else(|| parted((Side::Output, &outputs), done, (&good.1, &bad.1), |_| false));
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    memory(&mut pristine, &mut mutated, done)
+}
+
+/// Where and when a report says that the trouble began.
+fn reported(report: &Mismatch) -> Option<Sighting> {
+    let first = report.differences.first()?;
+    Some(Sighting {
+        side: first.side,
+        name: first.name(),
+        cycle: report.cycle,
+        wrong: first.rtl.clone(),
+        right: first.model.clone(),
+    })
+}
+
+/// Whether a case's report, or its absence, is what the RTL alone says.
+fn judge(report: Option<&Mismatch>, truth: Option<&Sighting>) -> Result<Option<Sighting>, String> {
+    let shown = |s: Option<&Sighting>| s.map_or_else(|| "nothing".to_owned(), Sighting::to_string);
+    let found = report.and_then(reported);
+    if found.as_ref() != truth {
+        return Err(format!("lockstep saw {}, the RTL alone {}", shown(found.as_ref()), shown(truth)));
+    }
+    // The text is what a person has to go by.
+    if let (Some(report), Some(Sighting { name, cycle, .. })) = (report, &found) {
+        let text = report.to_string();
+        let mut lines = text.lines();
+        let (head, first) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        if !head.contains(&format!("at cycle {cycle} ")) || !first.ends_with(&format!(" {name}")) {
+            return Err(format!("the report does not begin with {name} at cycle {cycle}"));
+        }
+    }
+    Ok(found)
+}
+
+/// Runs cases until lockstep reports something. Every case is checked against the RTL alone.
+fn hunt<B: Bench>(
+    bench: &B,
+    directed: Vec<B::Case>,
+    device: Device,
+    library: &Path,
+) -> Result<Option<(Sighting, Mismatch)>, String> {
+    let mut runner = TestRunner::deterministic();
+    let strategy = bench.strategy();
+    let random = std::iter::repeat_with(|| {
+        strategy.new_tree(&mut runner).expect("the strategies reject nothing").current()
+    });
+    for (seed, case) in (1..).zip(directed.into_iter().chain(random).take(CASES)) {
+        let name = device.name;
+        let rtl = RtlDevice::loaded(library, name, seed).map_err(|e| e.to_string())?;
+        let engine = Lockstep::with_device(name, rtl, bench.model(), seed);
+        let mut dut = Recorder { engine, clocks: Vec::new() };
+        let verdict = bench
+            .run(&case, &mut dut, &mut Coverage::default())
+            .and_then(|()| Ok(dut.engine.finish().map(|_| ())?));
+        let report = match verdict.map_err(|e| e.downcast::<Error>()) {
+            Ok(()) => None,
+            Err(Ok(error)) => match *error {
+                Error::Mismatch(report) => Some(report),
+                other => return Err(format!("no mismatch but: {other}")),
+            },
+            Err(Err(other)) => return Err(format!("no mismatch but: {other}")),
+        };
+        let truth = oracle(device, library, bench.model(), seed, &dut.clocks)
+            .map_err(|e| format!("RTL alone: {e}"))?;
+        let with_report =
+            |e: String| report.as_ref().map_or_else(|| String::clone(&e), |r| format!("{e}\n{r}"));
+        if let Some(found) = judge(report.as_deref(), truth.as_ref()).map_err(with_report)?
+            && let Some(report) = report
+        {
+            return Ok(Some((found, *report)));
+        }
+    }
+    Ok(None)
+}
+
+fn catch(mutant: &Mutant) -> Result<String, String> {
+    let folder = mutant.plant()?;
+    let library = match (mutant.build(&folder), &mutant.expected) {
+        (Err(VerilateError::Registers { list, .. }), Expected::Refused(register)) => {
+            let first = list.lines().next().unwrap_or_default().trim();
+            return if first.starts_with(&format!("{register}: ")) {
+                Ok(format!("refused: {first}"))
+            } else {
+                Err(format!("the build names another register first:\n{list}"))
+            };
+        }
+        (Err(other), _) => return Err(other.to_string()),
+        (Ok(_), Expected::Refused(_)) => return Err("the device was built".to_owned()),
+        (Ok(library), _) => library,
+    };
+    let (device, geometry) = (mutant.device, mutant.device.geometry);
+    let found = match device.kind {
+        devices::Kind::Float => hunt(&FloatBench, vec![], device, &library),
+        devices::Kind::Segment => {
+            // A tile that nobody reads back: what it leaves in the accumulators shows in no register.
+            let tile = Op::Tile { int8: false, part: 0, first: true, bank: true, seed: 1 };
+            hunt(&SegmentBench { geometry }, vec![vec![tile]], device, &library)
+        }
+        devices::Kind::Array => hunt(&ArrayBench { geometry }, vec![], device, &library),
+    };
+    match (found?, &mutant.expected) {
+        (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),
+        (None, _) => Err(format!("not caught in {CASES} cases")),
+        (Some((found, _)), Expected::Difference(side, name)) if found.place() == (*side, name) => {
+            Ok(found.to_string())
+        }
+        (Some((found, report)), expected) => Err(format!("caught {found}, expected {expected:?}\n{report}")),
+    }
+}
+
+fn run(name: &str) {
+    let caught = Mutant::load(name).and_then(|mutant| Ok((mutant.device.name, catch(&mutant)?)));
+    match caught {
+        Ok((device, caught)) => println!("{name} | {device} | {caught}"),
+        Err(why) => panic!("mutant {name}: {why}"),
+    }
+}
+
+#[test]
+fn every_patch_has_its_test() {
+    let files = std::fs::read_dir(mutants()).expect("the folder is there").flatten().map(|e| e.path());
+    let patches = files.filter(|path| path.extension().is_some_and(|x| x == "patch"));
+    let mut stems: Vec<_> =
+        patches.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect();
+    stems.sort();
+    let mut names = NAMES.to_vec();
+    names.sort_unstable();
+    assert_eq!(stems, names, "testbenches/mutants/*.patch and the list in tests/mutants.rs");
+}
+
+#[test]
+fn patch_that_does_not_fit_is_refused() {
+    let whole = Mutant::load("rounding_ties_away").expect("a whole patch");
+    let planted = |diff: String| Mutant { name: "no_such_mutant".to_owned(), diff, ..whole }.plant();
+    let stale = planted(whole.diff.replace("normal[2:0]", "normal[9:0]"));
+    assert!(stale.is_err(), "took a patch whose context is not in the RTL");
+}
+
+/// The table in the folder's README says of every patch what its header says.
+#[test]
+fn readme_lists_every_mutant() {
+    let readme = std::fs::read_to_string(mutants().join("README.md")).expect("a README");
+    for name in NAMES {
+        let mutant = Mutant::load(name).unwrap_or_else(|e| panic!("mutant {name}: {e}"));
+        let place = match &mutant.expected {
+            Expected::Difference(_, place) | Expected::Refused(place) => place,
+            Expected::Nothing => "nothing",
+        };
+        // Paths of array devices are long: the table leaves out what all of them begin with.
+        let place = place.strip_prefix("u_pe_array.gen_segment[0].").unwrap_or(place);
+        let row = format!("| `{name}` | {} | `{place}` |", mutant.device.name);
+        assert!(readme.contains(&row), "README.md has no row that begins with {row}");
+    }
+}
+
+/// A report of `register[1]` at cycle 7, for the tests of the judge.
+fn report() -> Mismatch {
+    let difference = tandem::report::Difference {
+        side: Side::Register,
+        path: "register".to_owned(),
+        index: Some(1),
+        format: tandem_model::block::Format::Uint,
+        entry_width: 1,
+        rtl: vec![true],
+        model: vec![false],
+    };
+    Mismatch {
+        device: "device".to_owned(),
+        cycle: 7,
+        differences: vec![difference],
+        in_flight: None,
+        history: Vec::new(),
+        seed: 1,
+        replay: None,
+        wave: None,
+        notes: Vec::new(),
+    }
+}
+
+fn truth(side: Side, name: &str, cycle: u64) -> Sighting {
+    Sighting { side, name: name.to_owned(), cycle, wrong: vec![true], right: vec![false] }
+}
+
+#[test]
+fn judge_takes_the_right_place_and_time() {
+    let right = truth(Side::Register, "register[1]", 7);
+    assert_eq!(judge(Some(&report()), Some(&right)), Ok(Some(right)));
+    assert_eq!(judge(None, None), Ok(None));
+}
+
+#[test]
+fn judge_refuses_a_wrong_place_time_value_or_silence() {
+    let wrong = [
+        truth(Side::Register, "register[0]", 7),
+        truth(Side::Register, "register[1]", 6),
+        truth(Side::Register, "register[1]", 8),
+        truth(Side::Memory, "register[1]", 7),
+        Sighting { wrong: vec![false], right: vec![true], ..truth(Side::Register, "register[1]", 7) },
+    ];
+    for truth in &wrong {
+        assert!(judge(Some(&report()), Some(truth)).is_err(), "took {truth}");
+        assert!(judge(None, Some(truth)).is_err(), "took silence for {truth}");
+    }
+    assert!(judge(Some(&report()), None).is_err(), "took a false alarm");
+}
+
+#[test]
+fn header_must_say_device_bug_and_one_place() {
+    let parse = |header: &str| Mutant::parse("name", header).map(|m| (m.device.name, m.expected));
+    let whole = "# A bug.\n# device: float_add\n# register: rounded_q\n--- a/rtl/x\n";
+    let place = Expected::Difference(Side::Register, "rounded_q".to_owned());
+    assert_eq!(parse(whole), Ok(("float_add", place)));
+    for gap in ["# A bug.\n", "# device: float_add\n", "# register: rounded_q\n"] {
+        assert!(parse(&whole.replace(gap, "")).is_err(), "took a header without {gap}");
+    }
+    assert!(parse(&whole.replace("# A", "# output: sum_o\n# A")).is_err(), "took two places");
+    assert!(parse(&whole.replace("float_add", "float_sub")).is_err(), "took an unknown device");
+}
