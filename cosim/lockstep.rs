@@ -203,7 +203,12 @@ impl<B: Block> Lockstep<B> {
         }
         image::pack(inputs, &mut self.input_image);
         self.recording.push(rst_ni, &self.input_image);
-        self.rtl_device.step(rst_ni, &self.input_image, &mut self.rtl.registers, &mut self.rtl.outputs)?;
+        let stepped =
+            self.rtl_device.step(rst_ni, &self.input_image, &mut self.rtl.registers, &mut self.rtl.outputs);
+        if let Err(Error::Invariant(message)) = stepped {
+            return Err(self.broken_invariant(message));
+        }
+        stepped?;
         self.advance_model(rst_ni, inputs);
         if self.wave.is_some() {
             self.record_sample(self.cycle, rst_ni)?;
@@ -300,6 +305,18 @@ impl<B: Block> Lockstep<B> {
         if found.is_empty() { Ok(()) } else { Err(self.fail(found)) }
     }
 
+    /// An invariant of the RTL failed: its message, the cycle, and a replay file.
+    fn broken_invariant(&mut self, message: String) -> Error {
+        let mut text = format!("{message} in cycle {} (seed {})", self.cycle, self.recording.seed);
+        if let Some(path) = self.failure_replay.take() {
+            match self.recording.write(&path) {
+                Ok(()) => text.push_str(&format!("\nreplay with: tandem replay {}", path.display())),
+                Err(e) => text.push_str(&format!("\nno replay file: {e}")),
+            }
+        }
+        Error::Invariant(text)
+    }
+
     /// Turns differences into a report, with its replay file and waveform.
     fn fail(&mut self, differences: Vec<Difference>) -> Error {
         let cycle = self.cycle.saturating_sub(1);
@@ -312,8 +329,9 @@ impl<B: Block> Lockstep<B> {
             }
         }
         if let Some(wave) = self.wave.take() {
-            if let Err(e) = wave.finish() {
-                mismatch.notes.push(format!("the waveform is not whole: {e}"));
+            match wave.finish() {
+                Ok(files) => mismatch.wave = files.into_iter().next(),
+                Err(e) => mismatch.notes.push(format!("no waveform: {e}")),
             }
         } else if let Some(path) = self.failure_wave.take() {
             match self.wave_around(&path, cycle) {
@@ -362,6 +380,11 @@ impl<B: Block> Dut<B> for Lockstep<B> {
 
     fn outputs(&self) -> B::Outputs {
         self.model.outputs()
+    }
+
+    fn finish(&mut self) -> std::result::Result<(), DutError> {
+        Self::finish(self)?;
+        Ok(())
     }
 }
 

@@ -44,7 +44,6 @@ package tandem_pkg;
 
   // Travels with a beat to the edges of the segments.
   typedef struct packed {
-    mode_e      mode;
     logic       int8;         // operands are MXINT8: lo and hi are halves of one operand
     logic       bank;         // as in pe_tag_t: selects the scale of the stationary operand
     logic [1:0] group_log2;   // log2 of the segments that one result spans
@@ -83,7 +82,7 @@ package tandem_pkg;
     logic       row_sum;    // GEMV, QK: sum over the lanes of the segment
     logic       block_sum;  // PV: sum over the tokens of the tile, of one lane
     logic [4:0] lane;
-    psum_t      sum;
+    psum_t      psum;
   } drained_t;
 
   typedef struct packed {

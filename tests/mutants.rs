@@ -377,8 +377,10 @@ fn hunt<B: Bench>(
         };
         let truth = oracle(device, library, bench.model(), seed, &dut.clocks)
             .map_err(|e| format!("RTL alone: {e}"))?;
-        let with_report =
-            |e: String| report.as_ref().map_or_else(|| String::clone(&e), |r| format!("{e}\n{r}"));
+        let with_report = |e: String| match &report {
+            Some(report) => format!("{e}\n{report}"),
+            None => e,
+        };
         if let Some(found) = judge(report.as_deref(), truth.as_ref()).map_err(with_report)?
             && let Some(report) = report
         {

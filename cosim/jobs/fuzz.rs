@@ -88,7 +88,8 @@ fn campaign<B: Bench>(bench: &B, device: Device, time: Duration, options: &Optio
         engine.originate(format!("tandem fuzz --block {} --seed {}", device.kind.name(), options.seed));
         let (replay, wave) = options.failure.paths(device.name, options.seed);
         engine.on_failure(Some(replay.clone()), Some(wave));
-        let verdict = bench.run(&failure.case, &mut engine, &mut outcome.coverage.clone());
+        let mut coverage = outcome.coverage.clone();
+        let verdict = bench.run(&failure.case, &mut engine, &mut coverage).and_then(|()| Dut::finish(&mut engine));
         let error = verdict.err().unwrap_or_else(|| Error::Device("the failure did not repeat".to_owned()).into());
         let error = unbox(error);
         // A wrong answer on which RTL and model agree leaves no mismatch; its stimulus is worth as much.

@@ -29,7 +29,7 @@ module drain
     drained_d.row_sum   = row_sum;
     drive[SegmentLanes-1] |= row_sum;
     for (int unsigned c = 0; c < SegmentLanes; c++) begin
-      drained_d.sum  |= psum_i[c] & {36{drive[c]}};
+      drained_d.psum  |= psum_i[c] & {36{drive[c]}};
       drained_d.lane |= 5'(c) & {5{drive[c]}};
     end
   end

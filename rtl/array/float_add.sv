@@ -34,7 +34,7 @@ module float_add
   typedef struct packed {
     logic                    negative;
     logic [ExponentBits-1:0] exponent;
-    logic [SumBits-1:0]      sum;
+    logic [SumBits-1:0]      total;
     logic [4:0]              zeros;
   } summed_t;
 
@@ -91,11 +91,11 @@ module float_add
   always_comb begin
     summed_d.negative = aligned_q.negative;
     summed_d.exponent = aligned_q.exponent;
-    summed_d.sum      = aligned_q.subtract ? {1'b0, aligned_larger_q} - {1'b0, aligned_smaller_q}
+    summed_d.total      = aligned_q.subtract ? {1'b0, aligned_larger_q} - {1'b0, aligned_smaller_q}
                                            : {1'b0, aligned_larger_q} + {1'b0, aligned_smaller_q};
     summed_d.zeros    = 5'(SumBits);
     for (int unsigned i = 0; i < SumBits; i++) begin
-      if (summed_d.sum[i]) summed_d.zeros = 5'(SumBits - 1 - i);
+      if (summed_d.total[i]) summed_d.zeros = 5'(SumBits - 1 - i);
     end
   end
 
@@ -106,7 +106,7 @@ module float_add
   logic [SigBits:0]               rounded;
   logic signed [ExponentBits+1:0] code;
   always_comb begin
-    normal  = summed_q.sum << summed_q.zeros;
+    normal  = summed_q.total << summed_q.zeros;
     up      = normal[3] && (normal[2:0] != '0 || normal[4]);
     rounded = {1'b0, normal[SumBits-1:4]} + (SigBits + 1)'(up);
     code    = signed'({2'b0, summed_q.exponent}) + 14'sd1 - signed'(14'(summed_q.zeros))
@@ -117,7 +117,7 @@ module float_add
     rounded_d.value.sign     = summed_q.negative;
     rounded_d.value.exponent = code[ExponentBits-1:0];
     rounded_d.value.fraction = rounded[FractionBits-1:0];
-    if (summed_q.sum == '0 || code < 14'sd1) begin
+    if (summed_q.total == '0 || code < 14'sd1) begin
       rounded_d.value = '0;
     end else if (code > 14'sd4095) begin
       rounded_d.saturated      = 1'b1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Register file of floats: the partial-sum file of a row, the accumulators of a chain. One write port, `Reads`
-// combinational read ports. There is no reset: an entry holds nothing defined before its first write.
+// combinational read ports. Reset does not touch
+// the entries, it only keeps writes out: an entry holds nothing defined before its first write.
 module float_file
   import tandem_pkg::*;
 #(
@@ -9,6 +10,7 @@ module float_file
   localparam int unsigned AddressBits = $clog2(Depth)
 ) (
   input  logic                               clk_i,
+  input  logic                               rst_ni,
   input  logic                               write_i,
   input  logic   [AddressBits-1:0]           write_address_i,
   input  float_t                             write_data_i,
@@ -19,7 +21,7 @@ module float_file
   float_t entry_q[Depth];
 
   always_ff @(posedge clk_i) begin
-    if (write_i) entry_q[write_address_i] <= write_data_i;
+    if (write_i && rst_ni) entry_q[write_address_i] <= write_data_i;
   end
 
   for (genvar i = 0; i < Reads; i++) begin : gen_read

@@ -20,7 +20,7 @@ module segment_edge
   input  drained_t                drained_i,
   input  scale_load_t             scale_load_i,
   input  row_control_t            row_control_i,    // of the GEMV or QK beat in drained_i
-  input  block_control_t          block_control_i,  // of the PV beat that lane 0 works on
+  input  block_control_t          block_control_i,  // of the PV beat that lane 0 worked on in the last cycle
   input  logic [1:0][11:0]        tile_exponent_i,  // of the tile that block_control_i ends
   input  float_t                  ripple_i,
   input  float_t                  partial_i,
@@ -82,7 +82,7 @@ module segment_edge
   logic                nan_lo, nan_hi, odd_part;
 
   always_comb begin
-    joined           = 23'(signed'(drained_i.sum.lo)) + (23'(signed'(drained_i.sum.hi)) <<< 4);
+    joined           = 23'(signed'(drained_i.psum.lo)) + (23'(signed'(drained_i.psum.hi)) <<< 4);
     stationary_scale = scale_q[row_control_i.tag.bank];
     // Both E8M0 biases, the binary points of the elements: docs/numerics.md, "Blocks and scales".
     bias       = row_control_i.tag.int8 ? 13'sd266 : 13'sd261;
@@ -104,8 +104,8 @@ module segment_edge
         if (!nan_lo) lo_sum_d.number = joined;
       end else begin
         nan_scale_d = nan_lo || nan_hi;
-        if (!nan_lo) lo_sum_d.number = 23'(signed'(drained_i.sum.lo));
-        if (!nan_hi) hi_sum_d.number = 23'(signed'(drained_i.sum.hi));
+        if (!nan_lo) lo_sum_d.number = 23'(signed'(drained_i.psum.lo));
+        if (!nan_hi) hi_sum_d.number = 23'(signed'(drained_i.psum.hi));
       end
       control_d.row_sum     = 1'b1;
       control_d.restart     = (segment_i & group_mask) == '0;
@@ -116,8 +116,12 @@ module segment_edge
     end else if (drained_i.block_sum) begin
       lo_sum_d.exponent = 13'(signed'(tile_exponent_q[0]));
       hi_sum_d.exponent = 13'(signed'(tile_exponent_q[1]));
-      lo_sum_d.number = tile_q.tag.int8 ? joined : 23'(signed'(drained_i.sum.lo));
-      hi_sum_d.number = tile_q.tag.int8 ? joined : 23'(signed'(drained_i.sum.hi));
+      lo_sum_d.number = 23'(signed'(drained_i.psum.lo));
+      hi_sum_d.number = 23'(signed'(drained_i.psum.hi));
+      if (tile_q.tag.int8) begin
+        lo_sum_d.number = odd_part ? '0 : joined;
+        hi_sum_d.number = odd_part ? joined : '0;
+      end
       control_d.block_lo    = !(tile_q.tag.int8 && odd_part);
       control_d.block_hi    = !(tile_q.tag.int8 && !odd_part);
       control_d.acc_first   = tile_q.tag.acc_first;
@@ -211,6 +215,7 @@ module segment_edge
     .Reads(2)
   ) u_lo_acc (
     .clk_i,
+    .rst_ni,
     .write_i        (control_q[Hi].block_lo),
     .write_address_i(acc_address_q[Hi]),
     .write_data_i   (lo_out),
@@ -222,6 +227,7 @@ module segment_edge
     .Reads(2)
   ) u_hi_acc (
     .clk_i,
+    .rst_ni,
     .write_i        (control_q[Last].block_hi),
     .write_address_i(acc_address_q[Last]),
     .write_data_i   (hi_out),
@@ -283,7 +289,7 @@ module segment_edge
   assign result_data_o   = result_chain_i ? hi_result : lo_result;
   assign flags_o         = flags_q;
 
-  // The integers that arrive here fit (docs/numerics.md, "Blocks and scales").
+  // One drain brings one kind of sum; both would want the same adder.
   `TANDEM_INVARIANT(INV_EDGE_1, !(drained_i.row_sum && drained_i.block_sum))
 
 endmodule : segment_edge

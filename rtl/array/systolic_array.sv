@@ -139,6 +139,7 @@ module systolic_array
       .Reads(1)
     ) u_psum_file (
       .clk_i,
+      .rst_ni,
       .write_i        (partial_write[Segments-1]),
       .write_address_i(result_o[r][Segments-1].slot),
       .write_data_i   (ripple[Segments]),

@@ -18,6 +18,14 @@ pub trait Dut<B: Block> {
 
     /// Outputs after the last clock.
     fn outputs(&self) -> B::Outputs;
+
+    /// Checks what is only checked at the end (memories).
+    ///
+    /// # Errors
+    /// When something is wrong.
+    fn finish(&mut self) -> Result<(), DutError> {
+        Ok(())
+    }
 }
 
 /// The golden model alone.

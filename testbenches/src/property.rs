@@ -85,7 +85,7 @@ pub fn check<'a, B: Bench>(
         let run = |case: &B::Case| -> Result<(), DutError> {
             let mut dut = make(device_seed)?;
             let mut hits = Coverage::default();
-            let verdict = bench.run(case, &mut *dut, &mut hits);
+            let verdict = bench.run(case, &mut *dut, &mut hits).and_then(|()| dut.finish());
             coverage.borrow_mut().merge(&hits);
             verdict
         };

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tandem_model::array::Geometry;
 use tandem_model::array::segment_edge::{Inputs, SegmentEdge};
 use tandem_model::array::types::{
-    BlockControl, Drained, EdgeTag, FLOAT_LATENCY, LaneByte, Mode, Psum, RowControl, SEGMENT_LANES, ScaleLoad,
+    BlockControl, Drained, EdgeTag, FLOAT_LATENCY, LaneByte, Psum, RowControl, SEGMENT_LANES, ScaleLoad,
 };
 use tandem_model::block::{Bits, Int, Uint, low_u16};
 use tandem_model::numerics::Float36;
@@ -168,7 +168,6 @@ fn row_sum(int8: bool, group_log2: u16, segment: u16, state: &mut u64, coverage:
     let bits = split_mix(state);
     let scale = LaneByte { hi: scale_code(split_mix(state)), lo: scale_code(split_mix(state)) };
     let tag = EdgeTag {
-        mode: if bits & 1 == 0 { Mode::Gemv } else { Mode::Qk },
         int8,
         bank: bits >> 1 & 1 == 1,
         group_log2: Uint(group_log2),
@@ -186,7 +185,7 @@ fn row_sum(int8: bool, group_log2: u16, segment: u16, state: &mut u64, coverage:
     coverage.hit_if(tag.partial_out, CORNERS[5]);
     Inputs {
         segment_i: Uint(segment),
-        drained_i: Drained { row_sum: true, block_sum: false, lane: Uint(31), sum: psum(split_mix(state)) },
+        drained_i: Drained { row_sum: true, block_sum: false, lane: Uint(31), psum: psum(split_mix(state)) },
         row_control_i: RowControl { tag, scale },
         ..Inputs::default()
     }
@@ -214,16 +213,16 @@ fn tile(
     let exponents = [exponent(split_mix(&mut state)), exponent(split_mix(&mut state))];
     coverage.hit_if(exponents[0].0 > 2030, CORNERS[7]);
     coverage.hit_if(exponents[0].0 < -2040, CORNERS[8]);
-    let tag = EdgeTag { mode: Mode::Pv, int8, part: Uint(part), acc_first, acc_bank, ..EdgeTag::default() };
+    let tag = EdgeTag { int8, part: Uint(part), acc_first, acc_bank, ..EdgeTag::default() };
     clocks.push(Some(Inputs {
         block_control_i: BlockControl { last: true, tag },
         tile_exponent_i: exponents,
         ..Inputs::default()
     }));
     for lane in 0..SEGMENT_LANES {
-        let sum = psum(split_mix(&mut state));
+        let psum = psum(split_mix(&mut state));
         clocks.push(Some(Inputs {
-            drained_i: Drained { row_sum: false, block_sum: true, lane: Uint(low_u16(lane as u64)), sum },
+            drained_i: Drained { row_sum: false, block_sum: true, lane: Uint(low_u16(lane as u64)), psum },
             ..Inputs::default()
         }));
     }
@@ -247,7 +246,7 @@ impl SegmentBench {
             let exponent = i32::from(w.0) - 127 + i32::from(x.0) - 127 + constant;
             if nan { Float36::ZERO } else { Exact::new(n, exponent).round().value }
         };
-        let (lo, hi) = (i64::from(inputs.drained_i.sum.lo.0), i64::from(inputs.drained_i.sum.hi.0));
+        let (lo, hi) = (i64::from(inputs.drained_i.psum.lo.0), i64::from(inputs.drained_i.psum.hi.0));
         let blocks = if tag.int8 {
             [block(lo + 16 * hi, scale.lo, held.lo), Float36::ZERO]
         } else {

@@ -65,7 +65,7 @@ const VERILATOR_FLAGS: [&str; 10] = [
 pub fn runtime(verilator: &Verilator, cpp: &Path, cache: &Path) -> Result<Archive> {
     let mut hash = Hash::new();
     hash.dir(cpp)?;
-    hash.text(&verilator.root.display().to_string());
+    hash.verilator(verilator)?;
     hash.text(include_str!("compile.rs"));
     let slot = cache.join(format!("runtime-{}", hash.finish()));
     cached(&slot, "runtime", "libtandem_verilated.a", |work| {
@@ -91,7 +91,7 @@ pub fn build(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, kind:
     for text in [include_str!("compile.rs"), include_str!("wrapper.rs"), include_str!("tree.rs")] {
         hash.text(text);
     }
-    hash.text(&verilator.root.display().to_string());
+    hash.verilator(verilator)?;
     hash.dir(cpp)?;
     for file in &spec.sources {
         hash.file(file)?;
@@ -353,6 +353,15 @@ impl Hash {
         let bytes = io("read", path, std::fs::read(path))?;
         self.state.update(bytes.len().to_le_bytes());
         self.state.update(&bytes);
+        Ok(())
+    }
+
+    /// Where Verilator is, and which one: an upgrade in place must not find old archives.
+    fn verilator(&mut self, verilator: &Verilator) -> Result<()> {
+        self.text(&verilator.root.display().to_string());
+        self.file(&verilator.include().join("verilated_config.h"))?;
+        let size = io("read", &verilator.binary, std::fs::metadata(&verilator.binary))?.len();
+        self.text(&size.to_string());
         Ok(())
     }
 

@@ -16,7 +16,7 @@ const OLDEST: (u32, u32) = (5, 48);
 pub struct Verilator {
     /// Root: holds `bin/` and `include/`.
     pub root: PathBuf,
-    binary: PathBuf,
+    pub(crate) binary: PathBuf,
 }
 
 impl Verilator {

@@ -31,13 +31,13 @@ impl Drain {
         for (c, pe) in lanes.iter().enumerate() {
             if pe.tag_q.mode == Mode::Pv && pe.tag_q.last {
                 driving += 1;
-                self.drained_q = Drained { row_sum: false, block_sum: true, lane: lane(c), sum: pe.psum_q };
+                self.drained_q = Drained { row_sum: false, block_sum: true, lane: lane(c), psum: pe.psum_q };
             }
         }
         if lanes[last].tag_q.mode.is_row_sum() {
             driving += 1;
             self.drained_q =
-                Drained { row_sum: true, block_sum: false, lane: lane(last), sum: lanes[last].psum_q };
+                Drained { row_sum: true, block_sum: false, lane: lane(last), psum: lanes[last].psum_q };
         }
         assert!(driving <= 1, "INV-DRAIN-1: {driving} lanes drive the bus of one segment");
     }

@@ -102,7 +102,7 @@ packed_struct! {
     struct SummedBits {
         negative: bool,
         exponent: Uint<12>,
-        sum: Wide<28>,
+        total: Wide<28>,
         zeros: Uint<5>,
     }
 }
@@ -146,7 +146,7 @@ impl Visit for FloatAdd {
             &mut SummedBits {
                 negative: x.negative,
                 exponent: uint(x.exponent),
-                sum: Wide(x.sum),
+                total: Wide(x.total),
                 zeros: Uint(low_u16(u64::from(x.zeros))),
             },
         );

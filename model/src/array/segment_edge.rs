@@ -69,7 +69,7 @@ pub struct Inputs {
     pub scale_load_i: ScaleLoad,
     /// Of the GEMV or QK beat in `drained_i`.
     pub row_control_i: RowControl,
-    /// Of the PV beat that lane 0 works on.
+    /// Of the PV beat that lane 0 worked on in the last cycle.
     pub block_control_i: BlockControl,
     /// {lo, hi} exponents of the tile that `block_control_i` ends.
     pub tile_exponent_i: [Int<12>; 2],
@@ -156,8 +156,8 @@ impl SegmentEdge {
 
     /// Block sums as integers with exponents, and their control.
     fn block_sums(&self, i: &Inputs) -> (BlockSum, BlockSum, bool, EdgeControl, Uint<7>) {
-        let joined = Int(i.drained_i.sum.lo.0 + 16 * i.drained_i.sum.hi.0);
-        let (lo, hi) = (Int(i.drained_i.sum.lo.0), Int(i.drained_i.sum.hi.0));
+        let joined = Int(i.drained_i.psum.lo.0 + 16 * i.drained_i.psum.hi.0);
+        let (lo, hi) = (Int(i.drained_i.psum.lo.0), Int(i.drained_i.psum.hi.0));
         let none = (BlockSum::default(), BlockSum::default(), false, EdgeControl::default(), Uint(0));
         if i.drained_i.row_sum {
             let RowControl { tag, scale } = i.row_control_i;
@@ -192,7 +192,13 @@ impl SegmentEdge {
         } else if i.drained_i.block_sum {
             let EdgeTag { int8, part, acc_first, acc_bank, .. } = self.tile_q.tag;
             let odd_part = part.0 & 1 == 1;
-            let sum = |n, e: Int<12>| BlockSum { number: if int8 { joined } else { n }, exponent: Int(e.0) };
+            let block = |n, e: Int<12>| BlockSum { number: n, exponent: Int(e.0) };
+            // A joined sum goes to the chain that accumulates it.
+            let (lo, hi) = match (int8, odd_part) {
+                (false, _) => (lo, hi),
+                (true, false) => (joined, Int(0)),
+                (true, true) => (Int(0), joined),
+            };
             let control = EdgeControl {
                 block_lo: !(int8 && odd_part),
                 block_hi: !int8 || odd_part,
@@ -201,7 +207,7 @@ impl SegmentEdge {
             };
             let half = if int8 { part.0 >> 1 == 1 } else { odd_part };
             let address = self.acc_address(acc_bank, half, i.drained_i.lane);
-            (sum(lo, self.tile_exponent_q[0]), sum(hi, self.tile_exponent_q[1]), false, control, address)
+            (block(lo, self.tile_exponent_q[0]), block(hi, self.tile_exponent_q[1]), false, control, address)
         } else {
             none
         }

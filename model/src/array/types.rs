@@ -164,8 +164,6 @@ packed_struct! {
 packed_struct! {
     /// Travels with a beat to the edges of the segments.
     pub struct EdgeTag {
-        /// What the beat does.
-        mode: Mode,
         /// Operands are MXINT8: lo and hi are halves of one operand.
         int8: bool,
         /// As in [`PeTag`]: selects the scale of the stationary operand.
@@ -237,7 +235,7 @@ packed_struct! {
         /// Which lane.
         lane: Uint<5>,
         /// The sums.
-        sum: Psum,
+        psum: Psum,
     }
 }
 
@@ -264,7 +262,7 @@ packed_struct! {
 }
 
 packed_struct! {
-    /// Control of the PV beat that lane 0 works on.
+    /// Control of the PV beat that lane 0 worked on in the last cycle.
     pub struct BlockControl {
         /// A PV beat that ends its tile.
         last: bool,

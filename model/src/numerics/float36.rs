@@ -222,7 +222,7 @@ pub mod add {
         /// Exponent code of the larger operand.
         pub exponent: i32,
         /// Magnitude, 28 bits.
-        pub sum: u64,
+        pub total: u64,
         /// Leading zeros of the 28-bit magnitude, 28 for zero.
         pub zeros: u32,
     }
@@ -260,18 +260,18 @@ pub mod add {
     #[must_use]
     pub fn sum(x: Aligned) -> Summed {
         // The larger operand comes first, so the difference is never negative.
-        let sum = if x.subtract { x.larger - x.smaller } else { x.larger + x.smaller };
-        Summed { negative: x.negative, exponent: x.exponent, sum, zeros: sum.leading_zeros() - 36 }
+        let total = if x.subtract { x.larger - x.smaller } else { x.larger + x.smaller };
+        Summed { negative: x.negative, exponent: x.exponent, total, zeros: total.leading_zeros() - 36 }
     }
 
     /// Normalises, rounds to nearest even, clamps in range.
     #[must_use]
     pub fn round(x: Summed) -> Rounded {
-        if x.sum == 0 {
+        if x.total == 0 {
             return Rounded::default();
         }
         // Bit 27 is the carry, bit 26 the hidden bit of an unshifted sum: the leading one goes to bit 27.
-        let normal = x.sum << x.zeros;
+        let normal = x.total << x.zeros;
         let significand = normal >> 4;
         let (half, rest) = (normal >> 3 & 1, normal & 7);
         let up = half == 1 && (rest != 0 || significand & 1 == 1);

@@ -85,7 +85,6 @@ impl KeyTile {
                 slot.beat = Beat {
                     pe: PeTag { mode: Mode::Qk, bank, ..PeTag::default() },
                     segment: EdgeTag {
-                        mode: Mode::Qk,
                         int8: self.keys.is_int8(),
                         bank,
                         group_log2: Uint(low_u16(u64::from(spg.ilog2()))),
@@ -151,7 +150,6 @@ impl ValueTile {
             let beat = Beat {
                 pe: PeTag { mode: Mode::Pv, first: token == 0, last: ends, ..PeTag::default() },
                 segment: EdgeTag {
-                    mode: Mode::Pv,
                     int8: self.int8,
                     part: Uint(low_u16(self.part as u64)),
                     acc_first: self.acc_first,

@@ -282,7 +282,6 @@ pub fn stream_gemv(
             beat.beat = Beat {
                 pe: PeTag { mode: Mode::Gemv, bank, ..PeTag::default() },
                 segment: EdgeTag {
-                    mode: Mode::Gemv,
                     int8: matrix.weights.is_int8(),
                     bank,
                     group_log2: Uint(low_u16(u64::from(geometry.segments.ilog2()))),

