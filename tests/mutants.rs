@@ -71,6 +71,7 @@ campaign! {
         sticky_bit_dropped
         tile_exponent_not_held
         tile_first_ignored
+        write_during_reset
     }
     no_bug {
         comment_only
@@ -409,9 +410,11 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
     let found = match device.kind {
         devices::Kind::Float => hunt(&FloatBench, vec![], device, &library),
         devices::Kind::Segment => {
-            // A tile that nobody reads back: what it leaves in the accumulators shows in no register.
-            let tile = Op::Tile { int8: false, part: 0, first: true, bank: true, seed: 1 };
-            hunt(&SegmentBench { geometry }, vec![vec![tile]], device, &library)
+            // Tiles that nobody reads back: what they leave in the accumulators shows in no register. The second case
+            // ends in a reset, with lanes of its second tile still on their way over those of its first.
+            let tile = |seed| Op::Tile { int8: false, part: 0, first: true, bank: true, seed };
+            let directed = vec![vec![tile(1)], vec![tile(1), Op::Idle(12), tile(2), Op::Reset]];
+            hunt(&SegmentBench { geometry }, directed, device, &library)
         }
         devices::Kind::Array => hunt(&ArrayBench { geometry }, vec![], device, &library),
     };
