@@ -321,7 +321,7 @@ impl<B: Block> Lockstep<B> {
     fn fail(&mut self, differences: Vec<Difference>) -> Error {
         let cycle = self.cycle.saturating_sub(1);
         let mut mismatch =
-            Mismatch::new(&self.layout, cycle, differences, &self.recording, self.model.in_flight());
+            Mismatch::new(&self.layout, cycle, differences, &self.recording, |path| self.model.depth(path));
         if let Some(path) = self.failure_replay.take() {
             match self.recording.write(&path) {
                 Ok(()) => mismatch.replay = Some(path),

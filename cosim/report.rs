@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use tandem_model::block::{Format, InFlight};
+use tandem_model::block::Format;
 use tandem_model::image::{Field, element_bytes};
 use tandem_wave::decode;
 
@@ -134,7 +134,7 @@ impl Mismatch {
         cycle: u64,
         differences: Vec<Difference>,
         recording: &Recording,
-        depth: InFlight,
+        depth: impl Fn(&str) -> Option<u64>,
     ) -> Self {
         let show = |at: u64| {
             let (rst_ni, image) = recording.at(at);

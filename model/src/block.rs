@@ -126,9 +126,6 @@ pub trait Visit {
     fn visit<V: Visitor>(&mut self, visitor: &mut V);
 }
 
-/// From a register's path to the cycles between the inputs and it.
-pub type InFlight = fn(&str) -> Option<u64>;
-
 /// A block: registers and what one clock does to them.
 pub trait Block: Visit + Clone {
     /// Input ports but clock and reset.
@@ -141,10 +138,11 @@ pub trait Block: Visit + Clone {
     fn outputs(&self) -> Self::Outputs;
     /// Advances by one clock.
     fn clock(&mut self, inputs: &Self::Inputs);
-    /// For a report: how many cycles ago the beat entered that made register `path` change now, and what the
-    /// inputs call it. `None` where that has no answer.
-    fn in_flight(&self) -> InFlight {
-        |_| None
+    /// For a report: in how many cycles what enters the inputs reaches the register called `path`. `None` where that
+    /// has no single answer.
+    fn depth(&self, path: &str) -> Option<u64> {
+        let _ = path;
+        None
     }
     /// Reset: what `rst_ni` low does to the registers. Memories keep what they hold.
     fn reset(&mut self);

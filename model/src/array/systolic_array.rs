@@ -193,6 +193,10 @@ impl Block for SystolicArray {
         }
     }
 
+    fn depth(&self, path: &str) -> Option<u64> {
+        depth(path)
+    }
+
     fn reset(&mut self) {
         let fresh = Self::new(self.geometry);
         let old = std::mem::replace(self, fresh);
@@ -204,6 +208,38 @@ impl Block for SystolicArray {
             }
         }
     }
+}
+
+/// Cycles from the beat port to a register of a PE, a drain or an edge (there: of a GEMV or QK beat).
+fn depth(path: &str) -> Option<u64> {
+    // `name[7].` anywhere in the path.
+    let index = |name: &str| -> Option<u64> {
+        let rest = &path[path.find(&format!("{name}["))? + name.len() + 1..];
+        rest[..rest.find(']')?].parse().ok()
+    };
+    let skew = index("gen_row")? + (2 * FLOAT_LATENCY) as u64 * index("gen_segment")?;
+    let edge = (SEGMENT_LANES + 2) as u64;
+    let adder = |start: u64, register: &str| {
+        let stages = ["ordered", "aligned", "summed", "rounded"];
+        stages.iter().zip(start..).find(|(name, _)| register.starts_with(*name)).map(|(_, stage)| stage)
+    };
+    let (_, register) = path.rsplit_once('.')?;
+    let stage = if path.contains(".u_pe.") {
+        1 + index("gen_lane")?
+    } else if path.contains(".u_drain.") {
+        edge - 1
+    } else if path.contains(".u_lo_add.") {
+        adder(edge + 2, register)?
+    } else if path.contains(".u_hi_add.") {
+        adder(edge + 2 + FLOAT_LATENCY as u64, register)?
+    } else if register.ends_with("_sum_q") {
+        edge
+    } else if register.ends_with("_float_q") {
+        edge + 1
+    } else {
+        return None;
+    };
+    Some(stage + skew)
 }
 
 impl Visit for SystolicArray {
@@ -263,5 +299,43 @@ impl Visit for Outputs {
         v.packed("result_o", &mut self.result_o);
         v.packed("acc_data_o", &mut self.acc_data_o);
         v.packed("flags_o", &mut self.flags_o);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::types::PeTag;
+    use crate::image::{fields, pack};
+
+    /// Sends one marked beat through the array and sees which registers change when.
+    #[test]
+    fn depth_says_when_a_beat_reaches_a_register() {
+        let geometry = Geometry::ALL[0];
+        let mut array = SystolicArray::new(geometry);
+        let mut before = Vec::new();
+        let names = fields(&mut array).registers;
+        let mut inputs = array.idle_inputs();
+        inputs.beat_i.pe = PeTag { mode: Mode::Gemv, ..PeTag::default() };
+        pack(&mut array, &mut before);
+        let mut seen = 0;
+        for cycle in 0..60 {
+            array.clock(&inputs);
+            inputs = array.idle_inputs();
+            let mut after = Vec::new();
+            pack(&mut array, &mut after);
+            for field in &names {
+                let bytes = field.offset..field.offset + field.bytes();
+                let first = before[bytes.clone()] != after[bytes];
+                let tells = [".u_pe.tag_q", ".u_drain."].iter().any(|n| field.path.contains(n));
+                if first && tells {
+                    let entered = cycle - depth(&field.path).unwrap_or_else(|| panic!("{} has a depth", field.path));
+                    assert!(entered <= 1, "{} changed in cycle {cycle}", field.path);
+                    seen += 1;
+                }
+            }
+            before = after;
+        }
+        assert!(seen >= 512 + 16, "{seen} registers changed");
     }
 }
