@@ -75,7 +75,11 @@ impl<B: Block> Runner<B> {
         seed: u64,
         failure: &FailureFiles,
         wave: Option<&Path>,
-    ) -> Result<Self> {
+    ) -> Result<Self>
+    where
+        B: Send + 'static,
+        B::Inputs: Send,
+    {
         if wave.is_some() && engine != Engine::Lockstep {
             let what = format!(
                 "--wave shows RTL and model side by side and needs --engine lockstep, got --engine {}",
@@ -87,6 +91,9 @@ impl<B: Block> Runner<B> {
             Engine::Lockstep => {
                 let mut lockstep = Lockstep::linked(device.name, model, seed)?;
                 let (replay, around) = failure.paths(device.name, seed);
+                if std::thread::available_parallelism().is_ok_and(|n| n.get() > 1) {
+                    lockstep.beside();
+                }
                 lockstep.on_failure(Some(replay), wave.is_none().then_some(around));
                 if let Some(path) = wave {
                     lockstep.record_wave(path)?;

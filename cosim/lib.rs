@@ -8,6 +8,7 @@ mod bridge;
 pub mod device;
 pub mod engine;
 pub mod error;
+mod golden;
 pub mod interrupt;
 pub mod jobs;
 pub mod lockstep;

@@ -7,10 +7,11 @@ use tandem_model::block::Block;
 use tandem_model::image::{self, Field, Fields};
 use tandem_testbenches::{Dut, DutError};
 use tandem_verilate::{Kind, Ports, Spec, Verilator};
-use tandem_wave::{Options, Sample, Sides, Signals, State, Wave};
+use tandem_wave::{Options, Sample, Sides, Signals, Wave};
 
 use crate::device::RtlDevice;
 use crate::error::{Error, Result};
+use crate::golden::{Golden, Images, Memories};
 use crate::replay::Recording;
 use crate::report::{Difference, Mismatch, Side};
 
@@ -64,35 +65,16 @@ impl Layout {
     }
 }
 
-/// Flat images of one side.
-#[derive(Clone, Debug, Default)]
-struct Images {
-    registers: Vec<u8>,
-    outputs: Vec<u8>,
-}
-
-impl Images {
-    fn state(&self) -> State<'_> {
-        State { outputs: &self.outputs, registers: &self.registers }
-    }
-}
-
-/// The model's half of a state to go back to; the RTL's stays with the device.
-struct Snapshot<B> {
-    cycle: u64,
-    model: B,
-}
-
 /// RTL and model of one device, side by side.
 pub struct Lockstep<B: Block> {
     layout: Layout,
     rtl_device: RtlDevice,
-    model: B,
+    golden: Golden<B>,
     rtl: Images,
-    golden: Images,
+    outputs: B::Outputs,
     input_image: Vec<u8>,
     recording: Recording,
-    snapshot: Option<Snapshot<B>>,
+    snapshot: Option<u64>,
     cycle: u64,
     wave: Option<Wave>,
     failure_wave: Option<PathBuf>,
@@ -133,9 +115,9 @@ impl<B: Block> Lockstep<B> {
         Self {
             layout,
             rtl_device,
-            model,
+            outputs: model.outputs(),
+            golden: Golden::new(model),
             rtl,
-            golden: Images::default(),
             input_image: Vec::new(),
             recording,
             snapshot: None,
@@ -172,9 +154,13 @@ impl<B: Block> Lockstep<B> {
         &self.layout
     }
 
-    /// The model.
-    pub fn model(&self) -> &B {
-        &self.model
+    /// Runs the model on a thread of its own, beside the RTL: for long runs on a machine with a core to spare.
+    pub fn beside(&mut self)
+    where
+        B: Send + 'static,
+        B::Inputs: Send,
+    {
+        self.golden.detach();
     }
 
     /// All inputs so far.
@@ -203,22 +189,26 @@ impl<B: Block> Lockstep<B> {
         }
         image::pack(inputs, &mut self.input_image);
         self.recording.push(rst_ni, &self.input_image);
+        self.golden.start(rst_ni, &self.input_image);
         let stepped =
             self.rtl_device.step(rst_ni, &self.input_image, &mut self.rtl.registers, &mut self.rtl.outputs);
+        self.golden.wait();
         if let Err(Error::Invariant(message)) = stepped {
             return Err(self.broken_invariant(message));
         }
         stepped?;
-        self.advance_model(rst_ni, inputs);
         if self.wave.is_some() {
             self.record_sample(self.cycle, rst_ni)?;
         }
         self.cycle += 1;
         // Two flat comparisons; names are looked up only when one fails.
-        if self.rtl.registers != self.golden.registers || self.rtl.outputs != self.golden.outputs {
+        if self.rtl.registers != self.golden.images.registers
+            || self.rtl.outputs != self.golden.images.outputs
+        {
             let differences = self.differences();
             return Err(self.fail(differences));
         }
+        image::unpack(&self.rtl.outputs, &mut self.outputs);
         Ok(())
     }
 
@@ -234,16 +224,6 @@ impl<B: Block> Lockstep<B> {
         Ok(self.totals())
     }
 
-    fn advance_model(&mut self, rst_ni: bool, inputs: &B::Inputs) {
-        if rst_ni {
-            self.model.clock(inputs);
-        } else {
-            self.model.reset();
-        }
-        image::pack(&mut self.model, &mut self.golden.registers);
-        image::pack(&mut self.model.outputs(), &mut self.golden.outputs);
-    }
-
     fn record_sample(&mut self, cycle: u64, rst_ni: bool) -> Result<()> {
         if let Some(wave) = &mut self.wave {
             wave.record(&Sample {
@@ -251,7 +231,7 @@ impl<B: Block> Lockstep<B> {
                 rst_ni,
                 inputs: &self.input_image,
                 rtl: Some(self.rtl.state()),
-                model: Some(self.golden.state()),
+                model: Some(self.golden.images.state()),
             })?;
         }
         Ok(())
@@ -262,7 +242,8 @@ impl<B: Block> Lockstep<B> {
             self.compare_memories()?;
         }
         self.rtl_device.save()?;
-        self.snapshot = Some(Snapshot { cycle: self.cycle, model: self.model.clone() });
+        self.golden.snapshot();
+        self.snapshot = Some(self.cycle);
         Ok(())
     }
 
@@ -274,14 +255,14 @@ impl<B: Block> Lockstep<B> {
             Side::Register,
             registers,
             &self.rtl.registers,
-            &self.golden.registers,
+            &self.golden.images.registers,
             &mut found,
         );
         Difference::collect(
             Side::Output,
             &self.layout.outputs,
             &self.rtl.outputs,
-            &self.golden.outputs,
+            &self.golden.images.outputs,
             &mut found,
         );
         found
@@ -291,8 +272,7 @@ impl<B: Block> Lockstep<B> {
         if self.layout.fields.memories.is_empty() {
             return Ok(());
         }
-        let (mut golden, mut mask) = (Vec::new(), Vec::new());
-        image::pack_memories(&mut self.model, &mut golden, &mut mask);
+        let Memories { image: golden, written: mask } = self.golden.memories();
         let mut rtl = self.rtl_device.memories()?;
         // An entry that nobody wrote holds anything.
         for (byte, (model, mask)) in rtl.iter_mut().zip(golden.iter().zip(&mask)) {
@@ -320,8 +300,10 @@ impl<B: Block> Lockstep<B> {
     /// Turns differences into a report, with its replay file and waveform.
     fn fail(&mut self, differences: Vec<Difference>) -> Error {
         let cycle = self.cycle.saturating_sub(1);
-        let mut mismatch =
-            Mismatch::new(&self.layout, cycle, differences, &self.recording, |path| self.model.depth(path));
+        let mut mismatch = {
+            let depth = |path: &str| self.golden.depth(path);
+            Mismatch::new(&self.layout, cycle, differences, &self.recording, depth)
+        };
         if let Some(path) = self.failure_replay.take() {
             match self.recording.write(&path) {
                 Ok(()) => mismatch.replay = Some(path),
@@ -344,26 +326,23 @@ impl<B: Block> Lockstep<B> {
 
     /// Runs again from the last snapshot with recording on.
     fn wave_around(&mut self, path: &Path, cycle: u64) -> Result<()> {
-        let Some(snapshot) = self.snapshot.take() else {
-            return Err(Error::Device("no snapshot to start from".to_owned()));
-        };
+        let start = self.snapshot.take().filter(|_| self.golden.rewind());
+        let start = start.ok_or_else(|| Error::Device("no snapshot to start from".to_owned()))?;
         self.rtl_device.restore()?;
-        self.model = snapshot.model;
         self.wave = Some(Wave::create(path, &self.layout.signals(), Options::default())?);
-        let mut inputs = self.model.idle_inputs();
         let end = cycle + WAVE_AFTER;
-        for at in snapshot.cycle..=end {
+        for at in start..=end {
             // After the failure the last inputs stay.
             let (rst_ni, image) = self.recording.at(at.min(cycle));
             self.input_image = image.to_vec();
-            image::unpack(&self.input_image, &mut inputs);
             self.rtl_device.step(
                 rst_ni,
                 &self.input_image,
                 &mut self.rtl.registers,
                 &mut self.rtl.outputs,
             )?;
-            self.advance_model(rst_ni, &inputs);
+            self.golden.start(rst_ni, &self.input_image);
+            self.golden.wait();
             self.record_sample(at, rst_ni)?;
         }
         if let Some(wave) = self.wave.take() {
@@ -379,7 +358,7 @@ impl<B: Block> Dut<B> for Lockstep<B> {
     }
 
     fn outputs(&self) -> B::Outputs {
-        self.model.outputs()
+        self.outputs.clone()
     }
 
     fn finish(&mut self) -> std::result::Result<(), DutError> {

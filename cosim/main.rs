@@ -153,7 +153,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Matvec { model, prompt, geometry, engine, weights, wave, stalls, json } => {
             let geometry = geometry_by_name(&geometry)?;
             let seed = seed(1)?;
-            let options = matvec::Options { model, prompt, geometry, engine, weights, wave, stalls, seed, failure };
+            let options =
+                matvec::Options { model, prompt, geometry, engine, weights, wave, stalls, seed, failure };
             run_matvec(&options, json)
         }
         Command::Fuzz { block, seconds, seed: given, json } => {
@@ -215,8 +216,8 @@ fn devices(block: &str) -> anyhow::Result<Vec<Device>> {
 fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode> {
     if !json {
         println!(
-            "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10}",
-            "matrix", "shape", "passes", "beats", "cycles", "util", "error"
+            "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10} {:>10}",
+            "matrix", "shape", "passes", "beats", "cycles", "util", "vs f64", "quantised"
         );
     }
     let report = matvec::run(options, |m| {
@@ -228,7 +229,10 @@ fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode>
         print_json(&report)?;
     } else {
         let matrices = report.matrices.len();
-        println!("\n{matrices} of {} matrices, {} tokens, {} cycles", report.of_matrices, report.tokens, report.cycles);
+        println!(
+            "\n{matrices} of {} matrices, {} tokens, {} cycles",
+            report.of_matrices, report.tokens, report.cycles
+        );
         if options.engine == Engine::Lockstep {
             println!(
                 "compared at every clock: {} registers, {} bits; at snapshots: {} bits of memories",
@@ -249,13 +253,14 @@ fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode>
 fn print_matrix(m: &MatrixReport) {
     let name = m.layer.map_or_else(|| m.matrix.clone(), |l| format!("layer {l} {}", m.matrix));
     println!(
-        "{name:<20} {:>11} {:>7} {:>8} {:>8} {:>6.1}% {:>10.1e}",
+        "{name:<20} {:>11} {:>7} {:>8} {:>8} {:>6.1}% {:>10.1e} {:>10.1e}",
         format!("{} x {}", m.rows, m.columns),
         m.passes,
         m.beats,
         m.cycles,
         100.0 * m.utilisation,
-        m.error
+        m.error,
+        m.quantisation
     );
 }
 

@@ -134,7 +134,7 @@ impl Mismatch {
         cycle: u64,
         differences: Vec<Difference>,
         recording: &Recording,
-        depth: impl Fn(&str) -> Option<u64>,
+        mut depth: impl FnMut(&str) -> Option<u64>,
     ) -> Self {
         let show = |at: u64| {
             let (rst_ni, image) = recording.at(at);

@@ -132,8 +132,10 @@ fn bug_in_the_module_is_found() {
 
 #[test]
 fn forgotten_register_is_refused() {
-    let more = fenced(PAGE, "systemverilog")
-        .replace("  assign count_o", "  logic extra_q;\n  always_ff @(posedge clk_i) extra_q <= event_i;\n  assign count_o");
+    let more = fenced(PAGE, "systemverilog").replace(
+        "  assign count_o",
+        "  logic extra_q;\n  always_ff @(posedge clk_i) extra_q <= event_i;\n  assign count_o",
+    );
     let error = run("clamp_counter_extra", &saved("extra", &more)).unwrap_err();
     assert!(error.to_string().contains("extra_q: in the RTL, not in the model"), "{error}");
 }

@@ -111,6 +111,7 @@ fn speeds(rounds: usize) -> anyhow::Result<[f64; 3]> {
     for _ in 0..rounds {
         let mut rtl = RtlOnly::linked(device, &SystolicArray::new(SMALL), 1)?;
         let mut lockstep = Lockstep::linked(device, SystolicArray::new(SMALL), 1)?;
+        lockstep.beside();
         let mut model = ModelOnly { model: SystolicArray::new(SMALL) };
         let duts: [&mut dyn Dut<SystolicArray>; 3] = [&mut rtl, &mut lockstep, &mut model];
         for (dut, seconds) in duts.into_iter().zip(&mut seconds) {
@@ -128,7 +129,9 @@ fn speeds(rounds: usize) -> anyhow::Result<[f64; 3]> {
 fn speed_figures(quick: bool) -> anyhow::Result<Vec<Figure>> {
     let rounds = if quick { 3 } else { 15 };
     let [rtl, lockstep, model] = speeds(rounds)?;
-    let how = format!("GEMV 512 x 1024 FP4, 8 rows x 64 lanes, median of {rounds} alternating runs, same archive and driver");
+    let how = format!(
+        "GEMV 512 x 1024 FP4, 8 rows x 64 lanes, median of {rounds} alternating runs, same archive and driver"
+    );
     let figure = |name: &str, value, reach, better, unit| Figure {
         name: name.to_owned(),
         value,
@@ -152,7 +155,8 @@ fn compile_figures() -> anyhow::Result<Vec<Figure>> {
         .split(',')
         .map(|entry| {
             let (name, times) = entry.split_once('=').context("build times are name=verilate+compile")?;
-            let (verilate, compile) = times.split_once('+').context("build times are name=verilate+compile")?;
+            let (verilate, compile) =
+                times.split_once('+').context("build times are name=verilate+compile")?;
             Ok(Figure {
                 name: format!("compile_{name}"),
                 value: verilate.parse::<f64>()? + compile.parse::<f64>()?,

@@ -69,7 +69,12 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
     Ok(reports)
 }
 
-fn campaign<B: Bench>(bench: &B, device: Device, time: Duration, options: &Options) -> anyhow::Result<Report> {
+fn campaign<B: Bench>(
+    bench: &B,
+    device: Device,
+    time: Duration,
+    options: &Options,
+) -> anyhow::Result<Report> {
     let make = |seed: u64| {
         let mut engine = Lockstep::linked(device.name, bench.model(), seed)?;
         engine.originate(format!("tandem fuzz --block {} --seed {}", device.kind.name(), options.seed));
@@ -89,8 +94,10 @@ fn campaign<B: Bench>(bench: &B, device: Device, time: Duration, options: &Optio
         let (replay, wave) = options.failure.paths(device.name, options.seed);
         engine.on_failure(Some(replay.clone()), Some(wave));
         let mut coverage = outcome.coverage.clone();
-        let verdict = bench.run(&failure.case, &mut engine, &mut coverage).and_then(|()| Dut::finish(&mut engine));
-        let error = verdict.err().unwrap_or_else(|| Error::Device("the failure did not repeat".to_owned()).into());
+        let verdict =
+            bench.run(&failure.case, &mut engine, &mut coverage).and_then(|()| Dut::finish(&mut engine));
+        let error =
+            verdict.err().unwrap_or_else(|| Error::Device("the failure did not repeat".to_owned()).into());
         let error = unbox(error);
         // A wrong answer on which RTL and model agree leaves no mismatch; its stimulus is worth as much.
         let replay_line = if error.downcast_ref::<Error>().is_some_and(|e| matches!(e, Error::Mismatch(_))) {

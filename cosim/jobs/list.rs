@@ -49,7 +49,12 @@ impl WithModel for Lister {
 
     fn run<B: Block>(self, device: Device, mut model: B) -> Entry {
         let fields = fields(&mut model);
-        let name = |f: &Field| Register { path: f.path.clone(), width: f.width, elements: f.elements, memory: f.memory };
+        let name = |f: &Field| Register {
+            path: f.path.clone(),
+            width: f.width,
+            elements: f.elements,
+            memory: f.memory,
+        };
         Entry {
             device: device.name,
             block: device.kind.name(),

@@ -11,7 +11,7 @@ use tandem_host::{Checkpoint, Forward, Linear, Observer, Rows, Tokenizer};
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::devices::Device;
-use tandem_model::numerics::{Float36, MxFp4Block, MxInt8Block, ScaleRule};
+use tandem_model::numerics::{MxFp4Block, MxInt8Block, ScaleRule};
 use tandem_testbenches::array::{ArrayDriver, Matrix, Stalls, Stationary, Stream, run_gemv};
 
 use super::progress;
@@ -73,8 +73,10 @@ pub struct MatrixReport {
     pub cycles: u64,
     /// Least cycles of the port by cycles taken.
     pub utilisation: f64,
-    /// Relative L2 error against binary64 on the same codes.
+    /// Relative L2 error against binary64 on the same codes: what the array's floats cost.
     pub error: f64,
+    /// Relative L2 error against the unquantised weights and activations: what the formats cost.
+    pub quantisation: f64,
 }
 
 /// The whole run.
@@ -190,7 +192,8 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
                 .get(&(layer, linear))
                 .with_context(|| format!("the forward pass never reached {linear}"))?;
             let x = blocks(activations, weights.cols, int8);
-            match matvec(&mut driver, &matrix, &x, &label(layer, linear)) {
+            let exact = Unquantised { weights: &weights.data, activations, columns: weights.cols };
+            match matvec(&mut driver, &matrix, &x, &exact, &label(layer, linear)) {
                 Ok(measured) => {
                     let done = MatrixReport {
                         layer,
@@ -236,14 +239,16 @@ fn matvec(
     driver: &mut ArrayDriver<'_>,
     matrix: &Matrix,
     x: &[MxInt8Block],
+    exact: &Unquantised<'_>,
     label: &str,
 ) -> anyhow::Result<MatrixReport> {
     let geometry = driver.geometry();
     let passes: Vec<_> = x.chunks(geometry.rows * matrix.blocks).collect();
     let words = matrix.port_words(geometry) * passes.len() as u64;
     let bar = progress(words, label);
-    let (mut beats, mut cycles, mut squares) = (0, 0, [0.0; 2]);
-    for pass in &passes {
+    let (mut beats, mut cycles) = (0, 0);
+    let (mut error, mut quantisation) = (Deviation::default(), Deviation::default());
+    for (index, pass) in passes.iter().enumerate() {
         let stationary = Stationary { blocks: matrix.blocks, values: pass.to_vec() };
         let run = run_gemv(driver, matrix, &stationary, &mut |done| {
             bar.set_position(beats + done);
@@ -254,8 +259,10 @@ fn matvec(
         cycles += run.cycles;
         for row in 0..stationary.rows() {
             let x = &pass[row * matrix.blocks..][..matrix.blocks];
-            let results = run.results.iter().skip(row).step_by(geometry.rows);
-            accumulate_error(matrix, x, results, &mut squares);
+            let results: Vec<f64> =
+                run.results.iter().skip(row).step_by(geometry.rows).map(|r| r.to_f64()).collect();
+            error.add(&results, same_codes(matrix, x));
+            quantisation.add(&results, exact.products(index * geometry.rows + row));
         }
     }
     bar.finish_and_clear();
@@ -268,26 +275,56 @@ fn matvec(
         beats,
         cycles,
         utilisation: as_f64(words) / as_f64(cycles),
-        error: if squares[1] == 0.0 { 0.0 } else { (squares[0] / squares[1]).sqrt() },
+        error: error.relative(),
+        quantisation: quantisation.relative(),
     })
 }
 
-/// Adds [squared error, squared norm] of one token's results against binary64 on the same codes.
-fn accumulate_error<'a>(
-    matrix: &Matrix,
-    x: &[MxInt8Block],
-    results: impl Iterator<Item = &'a Float36>,
-    squares: &mut [f64; 2],
-) {
+/// Sums for a relative L2 error.
+#[derive(Default)]
+struct Deviation {
+    difference: f64,
+    norm: f64,
+}
+
+impl Deviation {
+    fn add(&mut self, results: &[f64], exact: impl Iterator<Item = f64>) {
+        for (result, exact) in results.iter().zip(exact) {
+            self.difference += (result - exact).powi(2);
+            self.norm += exact.powi(2);
+        }
+    }
+
+    fn relative(&self) -> f64 {
+        if self.norm == 0.0 { 0.0 } else { (self.difference / self.norm).sqrt() }
+    }
+}
+
+/// A token's products in binary64 on the codes that the array sees, feature by feature.
+fn same_codes<'a>(matrix: &'a Matrix, x: &[MxInt8Block]) -> impl Iterator<Item = f64> + use<'a> {
     let x: Vec<_> = x.iter().map(MxInt8Block::dequantise_f64).collect();
     let dot = |w: [f64; BLOCK], x: &[f64; BLOCK]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
-    for (feature, result) in results.enumerate() {
+    (0..matrix.features).map(move |feature| {
         let range = feature * matrix.blocks..(feature + 1) * matrix.blocks;
-        let exact: f64 = match &matrix.weights {
+        match &matrix.weights {
             Stream::Fp4(w) => w[range].iter().zip(&x).map(|(w, x)| dot(w.dequantise_f64(), x)).sum(),
             Stream::Int8(w) => w[range].iter().zip(&x).map(|(w, x)| dot(w.dequantise_f64(), x)).sum(),
-        };
-        squares[0] += (result.to_f64() - exact).powi(2);
-        squares[1] += exact.powi(2);
+        }
+    })
+}
+
+/// Weights and activations as the checkpoint and the forward pass have them.
+struct Unquantised<'a> {
+    weights: &'a [f32],
+    activations: &'a [f32],
+    columns: usize,
+}
+
+impl Unquantised<'_> {
+    /// A token's products in binary64, feature by feature.
+    fn products(&self, token: usize) -> impl Iterator<Item = f64> {
+        let x = &self.activations[token * self.columns..][..self.columns];
+        let dot = move |w: &[f32]| w.iter().zip(x).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
+        self.weights.chunks(self.columns).map(dot)
     }
 }

@@ -226,11 +226,8 @@ impl SegmentEdge {
             };
             (self.lo_float_q, b)
         } else if control.block_lo {
-            let b = if control.acc_first {
-                Float36::ZERO
-            } else {
-                self.lo_acc.read(at(self.acc_address_q[LO]))
-            };
+            let b =
+                if control.acc_first { Float36::ZERO } else { self.lo_acc.read(at(self.acc_address_q[LO])) };
             (self.lo_float_q, b)
         } else {
             (Float36::ZERO, Float36::ZERO)
@@ -243,11 +240,8 @@ impl SegmentEdge {
         if control.row_sum {
             (self.hi_late.output(), self.lo_add.sum().value)
         } else if control.block_hi {
-            let b = if control.acc_first {
-                Float36::ZERO
-            } else {
-                self.hi_acc.read(at(self.acc_address_q[HI]))
-            };
+            let b =
+                if control.acc_first { Float36::ZERO } else { self.hi_acc.read(at(self.acc_address_q[HI])) };
             (self.hi_late.output(), b)
         } else {
             (Float36::ZERO, Float36::ZERO)

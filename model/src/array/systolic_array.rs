@@ -329,7 +329,8 @@ mod tests {
                 let first = before[bytes.clone()] != after[bytes];
                 let tells = [".u_pe.tag_q", ".u_drain."].iter().any(|n| field.path.contains(n));
                 if first && tells {
-                    let entered = cycle - depth(&field.path).unwrap_or_else(|| panic!("{} has a depth", field.path));
+                    let entered =
+                        cycle - depth(&field.path).unwrap_or_else(|| panic!("{} has a depth", field.path));
                     assert!(entered <= 1, "{} changed in cycle {cycle}", field.path);
                     seen += 1;
                 }
