@@ -221,11 +221,11 @@ fn mutants() -> [(&'static str, Adder); 7] {
     /// The last step on a sum that was normalised and then changed.
     fn round_with(a: Float36, b: Float36, change: impl Fn(u64) -> u64) -> Rounded {
         let x = add::sum(add::align(add::order(a, b)));
-        if x.sum == 0 {
+        if x.total == 0 {
             return add::round(x);
         }
         let exponent = x.exponent - i32::try_from(x.zeros).unwrap();
-        add::round(add::Summed { exponent, sum: change(x.sum << x.zeros), zeros: 0, ..x })
+        add::round(add::Summed { exponent, total: change(x.total << x.zeros), zeros: 0, ..x })
     }
     [
         ("truncates", |a, b| round_with(a, b, |sum| sum & !15)),

@@ -335,8 +335,8 @@ fn an_error_outside_the_bound_is_rejected() {
     let truncating = |a: Float36, b: Float36| {
         use tandem_model::numerics::float36::add;
         let x = add::sum(add::align(add::order(a, b)));
-        let sum = if x.sum == 0 { 0 } else { ((x.sum << x.zeros) & !15) >> x.zeros };
-        add::round(add::Summed { sum, ..x })
+        let total = if x.total == 0 { 0 } else { ((x.total << x.zeros) & !15) >> x.zeros };
+        add::round(add::Summed { total, ..x })
     };
     assert!(run(3_000, 11, &rows(), |(w, x)| check_bound(folded(&w, &x, truncating).0, &w, &x)).is_err());
     // One block is exact: a single unit is too much.
