@@ -25,7 +25,7 @@ demo: setup
 	cargo run --quiet -- matvec --model $(MODEL) --prompt "To create a new thread, we"
 
 test: setup
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --profile ci; else cargo test --workspace; fi
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --profile ci && cargo test --workspace --doc --quiet; else cargo test --workspace; fi
 
 bench: setup
 	cargo run --quiet --release -- bench

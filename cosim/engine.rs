@@ -91,12 +91,12 @@ impl<B: Block> Runner<B> {
             Engine::Lockstep => {
                 let mut lockstep = Lockstep::linked(device.name, model, seed)?;
                 let (replay, around) = failure.paths(device.name, seed);
-                if std::thread::available_parallelism().is_ok_and(|n| n.get() > 1) {
-                    lockstep.beside();
-                }
                 lockstep.on_failure(Some(replay), wave.is_none().then_some(around));
                 if let Some(path) = wave {
                     lockstep.record_wave(path)?;
+                }
+                if std::thread::available_parallelism().is_ok_and(|n| n.get() > 1) {
+                    lockstep.beside();
                 }
                 Self::Lockstep(Box::new(lockstep))
             }

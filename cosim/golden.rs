@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The model's side of a lockstep run: on the caller's thread, or on one of its own beside the RTL.
+//! The model's side of a lockstep run, and the comparison: on the caller's thread, or on one of its own beside the RTL.
 //!
-//! Beside the RTL pays in long runs on a machine with a core to spare: the model's clock, and writing its image, then
-//! cost no time. Property tests, of which several run at once, keep it inline.
+//! Beside the RTL pays in long runs on a machine with a core to spare: while the RTL works on a clock, the model
+//! works on the one before, and a difference is reported a few clocks after it happened, with the images of its own
+//! clock. Property tests, of which several run at once, keep the model inline.
 
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
@@ -11,9 +12,12 @@ use tandem_model::block::Block;
 use tandem_model::image;
 use tandem_wave::State;
 
-/// How often to look for a message before going to sleep (some hundred microseconds): waking up costs more than a
-/// clock takes.
+/// How often to look for a message before going to sleep: waking up costs more than a clock takes.
 const PATIENCE: u32 = 20_000;
+/// Looks between two offers of the core to somebody else: on a busy machine the other side may be waiting for it.
+const POLITENESS: u32 = 500;
+/// Clocks that the RTL may be ahead of the model: enough that a side which lost its core does not stop the other.
+const AHEAD: usize = 32;
 
 /// Flat images of one side.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +32,23 @@ impl Images {
     }
 }
 
+/// One clock as the RTL did it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Frame {
+    pub cycle: u64,
+    pub rst_ni: bool,
+    pub inputs: Vec<u8>,
+    pub rtl: Images,
+}
+
+/// A clock that the two did differently.
+#[derive(Debug)]
+pub(crate) struct Divergence {
+    pub cycle: u64,
+    pub rtl: Images,
+    pub golden: Images,
+}
+
 /// Memories: contents, and 0xFF where an entry has been written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memories {
@@ -39,19 +60,29 @@ pub(crate) struct Memories {
 struct Side<B: Block> {
     model: B,
     inputs: B::Inputs,
+    images: Images,
     snapshot: Option<B>,
 }
 
 impl<B: Block> Side<B> {
-    fn clock(&mut self, rst_ni: bool, inputs: &[u8], images: &mut Images) {
+    fn clock(&mut self, rst_ni: bool, inputs: &[u8]) {
         if rst_ni {
             image::unpack(inputs, &mut self.inputs);
             self.model.clock(&self.inputs);
         } else {
             self.model.reset();
         }
-        image::pack(&mut self.model, &mut images.registers);
-        image::pack(&mut self.model.outputs(), &mut images.outputs);
+        image::pack(&mut self.model, &mut self.images.registers);
+        image::pack(&mut self.model.outputs(), &mut self.images.outputs);
+    }
+
+    /// Two flat comparisons; names are looked up only when one fails.
+    fn check(&mut self, frame: &Frame) -> Option<Box<Divergence>> {
+        self.clock(frame.rst_ni, &frame.inputs);
+        let equal = frame.rtl.registers == self.images.registers && frame.rtl.outputs == self.images.outputs;
+        let differs =
+            || Divergence { cycle: frame.cycle, rtl: frame.rtl.clone(), golden: self.images.clone() };
+        (!equal).then(|| Box::new(differs()))
     }
 
     fn memories(&mut self) -> Memories {
@@ -62,15 +93,15 @@ impl<B: Block> Side<B> {
 }
 
 enum Request {
-    /// Reset, inputs, buffers to fill.
-    Clock(bool, Vec<u8>, Images),
+    Check(Frame),
     Snapshot,
     Memories,
 }
 
 enum Reply {
-    /// Input buffer back, images.
-    Clocked(Vec<u8>, Images),
+    /// Equal; the buffers come back.
+    Equal(Frame),
+    Differs(Box<Divergence>),
     Memories(Memories),
 }
 
@@ -78,7 +109,7 @@ struct Worker<B: Block> {
     requests: Sender<Request>,
     replies: Receiver<Reply>,
     thread: JoinHandle<Side<B>>,
-    spare: Vec<u8>,
+    in_flight: usize,
 }
 
 /// The model, wherever it runs.
@@ -86,28 +117,33 @@ pub(crate) struct Golden<B: Block> {
     /// `None` while the worker has it.
     side: Option<Side<B>>,
     worker: Option<Worker<B>>,
-    pub images: Images,
+    spare: Vec<Frame>,
 }
 
 /// Receives with patience; `None` when the other side is gone.
 fn receive<T>(from: &Receiver<T>) -> Option<T> {
-    for _ in 0..PATIENCE {
+    for look in 1..PATIENCE {
         match from.try_recv() {
             Ok(message) => return Some(message),
             Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if look % POLITENESS == 0 => std::thread::yield_now(),
             Err(TryRecvError::Empty) => std::hint::spin_loop(),
         }
     }
     from.recv().ok()
 }
 
+/// Ends with the first difference, or when nobody asks any more.
 fn work<B: Block>(mut side: Side<B>, requests: &Receiver<Request>, replies: &Sender<Reply>) -> Side<B> {
     while let Some(request) = receive(requests) {
         let reply = match request {
-            Request::Clock(rst_ni, inputs, mut images) => {
-                side.clock(rst_ni, &inputs, &mut images);
-                Reply::Clocked(inputs, images)
-            }
+            Request::Check(frame) => match side.check(&frame) {
+                None => Reply::Equal(frame),
+                Some(divergence) => {
+                    let _ = replies.send(Reply::Differs(divergence));
+                    break;
+                }
+            },
             Request::Snapshot => {
                 side.snapshot = Some(side.model.clone());
                 continue;
@@ -124,7 +160,8 @@ fn work<B: Block>(mut side: Side<B>, requests: &Receiver<Request>, replies: &Sen
 impl<B: Block> Golden<B> {
     pub fn new(model: B) -> Self {
         let inputs = model.idle_inputs();
-        Self { side: Some(Side { model, inputs, snapshot: None }), worker: None, images: Images::default() }
+        let side = Side { model, inputs, images: Images::default(), snapshot: None };
+        Self { side: Some(side), worker: None, spare: Vec::new() }
     }
 
     /// The model on a thread of its own from now on.
@@ -137,11 +174,11 @@ impl<B: Block> Golden<B> {
             let (requests, inbox) = channel();
             let (outbox, replies) = channel();
             let thread = std::thread::spawn(move || work(side, &inbox, &outbox));
-            self.worker = Some(Worker { requests, replies, thread, spare: Vec::new() });
+            self.worker = Some(Worker { requests, replies, thread, in_flight: 0 });
         }
     }
 
-    /// The model, back on this thread.
+    /// The model, back on this thread. A panic of the model (a broken invariant) goes on here.
     fn attach(&mut self) -> &mut Side<B> {
         if let Some(Worker { requests, thread, .. }) = self.worker.take() {
             drop(requests);
@@ -151,40 +188,75 @@ impl<B: Block> Golden<B> {
         self.side.as_mut().expect("the model is here or with the worker")
     }
 
-    /// Starts a clock. Every start is followed by one [`Golden::wait`].
-    pub fn start(&mut self, rst_ni: bool, inputs: &[u8]) {
-        match &mut self.worker {
-            Some(worker) => {
-                let mut buffer = std::mem::take(&mut worker.spare);
-                buffer.clear();
-                buffer.extend_from_slice(inputs);
-                let request = Request::Clock(rst_ni, buffer, std::mem::take(&mut self.images));
-                // A worker that panicked is found out in `wait`.
-                let _ = worker.requests.send(request);
-            }
-            None => {
-                let side = self.side.as_mut().expect("without a worker the model is here");
-                side.clock(rst_ni, inputs, &mut self.images);
-            }
-        }
+    /// The model inline from now on. Every frame must have been settled.
+    pub fn inline(&mut self) {
+        self.attach();
     }
 
-    /// Waits until the clock's images are there.
-    pub fn wait(&mut self) {
-        let Some(worker) = &mut self.worker else { return };
-        match receive(&worker.replies) {
-            Some(Reply::Clocked(spare, images)) => {
-                worker.spare = spare;
-                self.images = images;
-            }
-            // The model panicked (a broken invariant): pass its panic on.
-            Some(Reply::Memories(_)) | None => {
-                self.attach();
-            }
-        }
+    /// A frame to fill, with the buffers of an old one.
+    pub fn frame(&mut self) -> Frame {
+        self.spare.pop().unwrap_or_default()
     }
 
-    /// Keeps the state to go back to.
+    /// Clocks the model as the frame says and compares. With a worker, the answer may come with a later call.
+    pub fn submit(&mut self, frame: Frame) -> Option<Box<Divergence>> {
+        if let Some(side) = &mut self.side {
+            let found = side.check(&frame);
+            self.spare.push(frame);
+            return found;
+        }
+        if let Some(worker) = &mut self.worker {
+            worker.in_flight += 1;
+            // A worker that is gone is found out when its replies are read.
+            let _ = worker.requests.send(Request::Check(frame));
+        }
+        self.collect(AHEAD)
+    }
+
+    /// Waits until every frame has been compared.
+    pub fn settle(&mut self) -> Option<Box<Divergence>> {
+        self.collect(0)
+    }
+
+    /// Reads replies until at most `ahead` frames are in flight.
+    fn collect(&mut self, ahead: usize) -> Option<Box<Divergence>> {
+        while let Some(worker) = &mut self.worker {
+            let reply = if worker.in_flight > ahead {
+                receive(&worker.replies)
+            } else {
+                worker.replies.try_recv().ok()
+            };
+            match reply {
+                Some(Reply::Equal(frame)) => {
+                    worker.in_flight -= 1;
+                    self.spare.push(frame);
+                }
+                Some(Reply::Differs(divergence)) => {
+                    self.attach();
+                    return Some(divergence);
+                }
+                Some(Reply::Memories(_)) => {}
+                None if worker.in_flight > ahead => {
+                    // The worker is gone without an answer: it panicked, and so do we.
+                    self.attach();
+                }
+                None => break,
+            }
+        }
+        None
+    }
+
+    /// The model's images of the last clock, while it is inline.
+    pub fn images(&self) -> Option<&Images> {
+        self.side.as_ref().map(|side| &side.images)
+    }
+
+    /// Clocks the model inline, without a comparison.
+    pub fn replay(&mut self, rst_ni: bool, inputs: &[u8]) {
+        self.attach().clock(rst_ni, inputs);
+    }
+
+    /// Keeps the state to go back to. Every frame must have been settled.
     pub fn snapshot(&mut self) {
         match (&self.worker, &mut self.side) {
             (Some(worker), _) => {
@@ -195,7 +267,7 @@ impl<B: Block> Golden<B> {
         }
     }
 
-    /// Contents of the memories.
+    /// Contents of the memories. Every frame must have been settled.
     pub fn memories(&mut self) -> Memories {
         if let Some(worker) = &self.worker {
             let _ = worker.requests.send(Request::Memories);

@@ -11,7 +11,7 @@ use tandem_wave::{Options, Sample, Sides, Signals, Wave};
 
 use crate::device::RtlDevice;
 use crate::error::{Error, Result};
-use crate::golden::{Golden, Images, Memories};
+use crate::golden::{Divergence, Frame, Golden, Images, Memories};
 use crate::replay::Recording;
 use crate::report::{Difference, Mismatch, Side};
 
@@ -70,9 +70,7 @@ pub struct Lockstep<B: Block> {
     layout: Layout,
     rtl_device: RtlDevice,
     golden: Golden<B>,
-    rtl: Images,
     outputs: B::Outputs,
-    input_image: Vec<u8>,
     recording: Recording,
     snapshot: Option<u64>,
     cycle: u64,
@@ -107,18 +105,12 @@ impl<B: Block> Lockstep<B> {
     /// Lockstep of a given device.
     pub fn with_device(name: &str, rtl_device: RtlDevice, mut model: B, seed: u64) -> Self {
         let layout = Layout::of(name, &mut model);
-        let rtl = Images {
-            registers: vec![0; rtl_device.register_bytes()],
-            outputs: vec![0; rtl_device.output_bytes()],
-        };
         let recording = Recording::new(name, &layout.inputs, seed);
         Self {
             layout,
             rtl_device,
             outputs: model.outputs(),
             golden: Golden::new(model),
-            rtl,
-            input_image: Vec::new(),
             recording,
             snapshot: None,
             cycle: 0,
@@ -133,6 +125,9 @@ impl<B: Block> Lockstep<B> {
     /// # Errors
     /// When the file cannot be made.
     pub fn record_wave(&mut self, path: &Path) -> Result<()> {
+        // The waveform wants both sides at every clock.
+        self.settle()?;
+        self.golden.inline();
         self.wave =
             Some(Wave::create(path, &self.layout.signals(), Options { sides: Sides::Both, detail: false })?);
         Ok(())
@@ -160,7 +155,10 @@ impl<B: Block> Lockstep<B> {
         B: Send + 'static,
         B::Inputs: Send,
     {
-        self.golden.detach();
+        // A waveform of the whole run wants both sides at every clock.
+        if self.wave.is_none() {
+            self.golden.detach();
+        }
     }
 
     /// All inputs so far.
@@ -182,34 +180,35 @@ impl<B: Block> Lockstep<B> {
     /// One clock of both, then the comparison.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] at the first differing cycle; [`Error::Invariant`] when an invariant of the RTL fails.
+    /// [`Error::Mismatch`] names the first differing cycle; with the model beside the RTL it may come a few calls later (at
+    /// the latest from [`Lockstep::finish`]). [`Error::Invariant`] when an invariant of the RTL fails.
     pub fn step(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<()> {
         if self.cycle.is_multiple_of(SNAPSHOT_INTERVAL) {
             self.take_snapshot()?;
         }
-        image::pack(inputs, &mut self.input_image);
-        self.recording.push(rst_ni, &self.input_image);
-        self.golden.start(rst_ni, &self.input_image);
-        let stepped =
-            self.rtl_device.step(rst_ni, &self.input_image, &mut self.rtl.registers, &mut self.rtl.outputs);
-        self.golden.wait();
-        if let Err(Error::Invariant(message)) = stepped {
-            return Err(self.broken_invariant(message));
+        let mut frame = self.golden.frame();
+        (frame.cycle, frame.rst_ni) = (self.cycle, rst_ni);
+        image::pack(inputs, &mut frame.inputs);
+        self.recording.push(rst_ni, &frame.inputs);
+        match self.clock_rtl(&mut frame) {
+            Err(Error::Invariant(message)) => return Err(self.broken_invariant(message)),
+            other => other?,
         }
-        stepped?;
-        if self.wave.is_some() {
-            self.record_sample(self.cycle, rst_ni)?;
-        }
+        image::unpack(&frame.rtl.outputs, &mut self.outputs);
         self.cycle += 1;
-        // Two flat comparisons; names are looked up only when one fails.
-        if self.rtl.registers != self.golden.images.registers
-            || self.rtl.outputs != self.golden.images.outputs
-        {
-            let differences = self.differences();
-            return Err(self.fail(differences));
+        let sample = self.wave.is_some().then(|| frame.clone());
+        let divergence = self.golden.submit(frame);
+        if let Some(frame) = sample {
+            self.record_sample(&frame)?;
         }
-        image::unpack(&self.rtl.outputs, &mut self.outputs);
-        Ok(())
+        divergence.map_or(Ok(()), |d| Err(self.diverged(&d)))
+    }
+
+    /// Clocks the RTL with a frame's inputs and fills in its images.
+    fn clock_rtl(&mut self, frame: &mut Frame) -> Result<()> {
+        frame.rtl.registers.resize(self.rtl_device.register_bytes(), 0);
+        frame.rtl.outputs.resize(self.rtl_device.output_bytes(), 0);
+        self.rtl_device.step(frame.rst_ni, &frame.inputs, &mut frame.rtl.registers, &mut frame.rtl.outputs)
     }
 
     /// Compares the memories a last time and closes the waveform.
@@ -217,6 +216,7 @@ impl<B: Block> Lockstep<B> {
     /// # Errors
     /// [`Error::Mismatch`] when a memory differs; an I/O error when the waveform cannot be written.
     pub fn finish(&mut self) -> Result<Totals> {
+        self.settle()?;
         self.compare_memories()?;
         if let Some(wave) = self.wave.take() {
             wave.finish()?;
@@ -224,20 +224,27 @@ impl<B: Block> Lockstep<B> {
         Ok(self.totals())
     }
 
-    fn record_sample(&mut self, cycle: u64, rst_ni: bool) -> Result<()> {
+    /// Writes a frame and the model's images of the same clock into the waveform.
+    fn record_sample(&mut self, frame: &Frame) -> Result<()> {
         if let Some(wave) = &mut self.wave {
             wave.record(&Sample {
-                cycle,
-                rst_ni,
-                inputs: &self.input_image,
-                rtl: Some(self.rtl.state()),
-                model: Some(self.golden.images.state()),
+                cycle: frame.cycle,
+                rst_ni: frame.rst_ni,
+                inputs: &frame.inputs,
+                rtl: Some(frame.rtl.state()),
+                model: self.golden.images().map(Images::state),
             })?;
         }
         Ok(())
     }
 
+    /// Waits until every clock so far has been compared.
+    fn settle(&mut self) -> Result<()> {
+        self.golden.settle().map_or(Ok(()), |d| Err(self.diverged(&d)))
+    }
+
     fn take_snapshot(&mut self) -> Result<()> {
+        self.settle()?;
         if self.cycle > 0 {
             self.compare_memories()?;
         }
@@ -247,25 +254,19 @@ impl<B: Block> Lockstep<B> {
         Ok(())
     }
 
-    /// All registers and outputs that differ.
-    fn differences(&self) -> Vec<Difference> {
+    /// All registers and outputs that differ in a clock.
+    fn diverged(&mut self, d: &Divergence) -> Error {
         let mut found = Vec::new();
         let registers = &self.layout.fields.registers;
-        Difference::collect(
-            Side::Register,
-            registers,
-            &self.rtl.registers,
-            &self.golden.images.registers,
-            &mut found,
-        );
+        Difference::collect(Side::Register, registers, &d.rtl.registers, &d.golden.registers, &mut found);
         Difference::collect(
             Side::Output,
             &self.layout.outputs,
-            &self.rtl.outputs,
-            &self.golden.images.outputs,
+            &d.rtl.outputs,
+            &d.golden.outputs,
             &mut found,
         );
-        found
+        self.fail(d.cycle, found)
     }
 
     fn compare_memories(&mut self) -> Result<()> {
@@ -282,7 +283,7 @@ impl<B: Block> Lockstep<B> {
         }
         let mut found = Vec::new();
         Difference::collect(Side::Memory, &self.layout.fields.memories, &rtl, &golden, &mut found);
-        if found.is_empty() { Ok(()) } else { Err(self.fail(found)) }
+        if found.is_empty() { Ok(()) } else { Err(self.fail(self.cycle.saturating_sub(1), found)) }
     }
 
     /// An invariant of the RTL failed: its message, the cycle, and a replay file.
@@ -298,8 +299,7 @@ impl<B: Block> Lockstep<B> {
     }
 
     /// Turns differences into a report, with its replay file and waveform.
-    fn fail(&mut self, differences: Vec<Difference>) -> Error {
-        let cycle = self.cycle.saturating_sub(1);
+    fn fail(&mut self, cycle: u64, differences: Vec<Difference>) -> Error {
         let mut mismatch = {
             let depth = |path: &str| self.golden.depth(path);
             Mismatch::new(&self.layout, cycle, differences, &self.recording, depth)
@@ -330,20 +330,13 @@ impl<B: Block> Lockstep<B> {
         let start = start.ok_or_else(|| Error::Device("no snapshot to start from".to_owned()))?;
         self.rtl_device.restore()?;
         self.wave = Some(Wave::create(path, &self.layout.signals(), Options::default())?);
-        let end = cycle + WAVE_AFTER;
-        for at in start..=end {
+        for at in start..=cycle + WAVE_AFTER {
             // After the failure the last inputs stay.
             let (rst_ni, image) = self.recording.at(at.min(cycle));
-            self.input_image = image.to_vec();
-            self.rtl_device.step(
-                rst_ni,
-                &self.input_image,
-                &mut self.rtl.registers,
-                &mut self.rtl.outputs,
-            )?;
-            self.golden.start(rst_ni, &self.input_image);
-            self.golden.wait();
-            self.record_sample(at, rst_ni)?;
+            let mut frame = Frame { cycle: at, rst_ni, inputs: image.to_vec(), ..Frame::default() };
+            self.clock_rtl(&mut frame)?;
+            self.golden.replay(rst_ni, &frame.inputs);
+            self.record_sample(&frame)?;
         }
         if let Some(wave) = self.wave.take() {
             wave.finish()?;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line. Exit codes: 0 good, 1 mismatch, 2 bad input, 130 interrupted.
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
@@ -13,6 +16,7 @@ use tandem::jobs::matvec::{MatrixReport, Weights};
 use tandem::jobs::{bench, fuzz, list, matvec, replay};
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
+use tandem_testbenches::property::Limits;
 
 #[derive(Parser)]
 #[command(name = "tandem", version, about)]
@@ -109,13 +113,11 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    match run(cli) {
-        Ok(code) => code,
-        Err(e) => {
-            eprintln!("error: {e:#}");
-            ExitCode::from(exit_code(&e))
-        }
-    }
+    let ended = run(cli).and_then(|code| written().map(|()| code));
+    ended.unwrap_or_else(|e| {
+        eprintln!("error: {e:#}");
+        ExitCode::from(exit_code(&e))
+    })
 }
 
 /// 1 where the design is at fault, 130 for Ctrl-C, 2 for everything else.
@@ -135,14 +137,35 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 /// The seed of the environment, if it names one.
 fn seed(given: u64) -> anyhow::Result<u64> {
-    match std::env::var("TANDEM_SEED") {
-        Ok(text) => text.trim().parse().with_context(|| format!("TANDEM_SEED takes a number, got `{text}`")),
-        Err(_) => Ok(given),
+    let Some(text) = std::env::var_os("TANDEM_SEED") else { return Ok(given) };
+    let text = text.to_string_lossy();
+    text.trim().parse().with_context(|| format!("TANDEM_SEED takes a number, got `{text}`"))
+}
+
+/// The first thing that went wrong with standard output.
+static UNWRITTEN: OnceLock<std::io::Error> = OnceLock::new();
+
+/// `println!` that does not panic: a run goes on to its verdict whether or not somebody reads along.
+macro_rules! say {
+    ($($text:tt)*) => {
+        if let Err(e) = writeln!(std::io::stdout(), $($text)*) {
+            let _ = UNWRITTEN.set(e);
+        }
+    };
+}
+
+/// Fails when not all that was said could be written. That a reader had enough (`| head`) is no failure.
+fn written() -> anyhow::Result<()> {
+    match UNWRITTEN.get() {
+        Some(e) if e.kind() != ErrorKind::BrokenPipe => {
+            bail!("cannot write to standard output: {e}; check that there is space left")
+        }
+        _ => Ok(()),
     }
 }
 
 fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
@@ -158,7 +181,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             run_matvec(&options, json)
         }
         Command::Fuzz { block, seconds, seed: given, json } => {
-            let options = fuzz::Options { devices: devices(&block)?, seconds, seed: seed(given)?, failure };
+            let devices = devices(&block)?;
+            // Every device gets its share of the time.
+            let time = Duration::from_secs(seconds) / u32::try_from(devices.len())?;
+            let limits = Limits { cases: 1, cycles: 0, time };
+            let options = fuzz::Options { devices, limits, seed: seed(given)?, failure };
             let reports = fuzz::run(&options, |r| {
                 if !json {
                     print_fuzz(r);
@@ -171,9 +198,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Replay { file, wave } => {
             let (device, totals) = replay::run(&file, wave)?;
-            println!(
+            say!(
                 "{}: {} cycles, {} registers ({} bits) equal at every clock",
-                device.name, totals.cycles, totals.registers, totals.bits
+                device.name,
+                totals.cycles,
+                totals.registers,
+                totals.bits
             );
             Ok(ExitCode::SUCCESS)
         }
@@ -215,9 +245,16 @@ fn devices(block: &str) -> anyhow::Result<Vec<Device>> {
 
 fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode> {
     if !json {
-        println!(
+        say!(
             "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10} {:>10}",
-            "matrix", "shape", "passes", "beats", "cycles", "util", "vs f64", "quantised"
+            "matrix",
+            "shape",
+            "passes",
+            "beats",
+            "cycles",
+            "util",
+            "vs f64",
+            "quantised"
         );
     }
     let report = matvec::run(options, |m| {
@@ -229,22 +266,29 @@ fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode>
         print_json(&report)?;
     } else {
         let matrices = report.matrices.len();
-        println!(
+        say!(
             "\n{matrices} of {} matrices, {} tokens, {} cycles",
-            report.of_matrices, report.tokens, report.cycles
+            report.of_matrices,
+            report.tokens,
+            report.cycles
         );
         if options.engine == Engine::Lockstep {
-            println!(
+            say!(
                 "compared at every clock: {} registers, {} bits; at snapshots: {} bits of memories",
-                report.registers, report.bits, report.memory_bits
+                report.registers,
+                report.bits,
+                report.memory_bits
             );
         }
-        println!(
+        say!(
             "{} engine, geometry {}: {:.1} s, {:.0} cycles/s",
-            report.engine, report.geometry, report.seconds, report.cycles_per_second
+            report.engine,
+            report.geometry,
+            report.seconds,
+            report.cycles_per_second
         );
         if let Some(wave) = &options.wave {
-            println!("waveform {}", wave.display());
+            say!("waveform {}", wave.display());
         }
     }
     Ok(if report.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
@@ -252,7 +296,7 @@ fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode>
 
 fn print_matrix(m: &MatrixReport) {
     let name = m.layer.map_or_else(|| m.matrix.clone(), |l| format!("layer {l} {}", m.matrix));
-    println!(
+    say!(
         "{name:<20} {:>11} {:>7} {:>8} {:>8} {:>6.1}% {:>10.1e} {:>10.1e}",
         format!("{} x {}", m.rows, m.columns),
         m.passes,
@@ -265,12 +309,16 @@ fn print_matrix(m: &MatrixReport) {
 }
 
 fn print_fuzz(r: &fuzz::Report) {
-    println!(
+    say!(
         "{}: {} cases, {} cycles, {:.1} cases/s, seed {}, no mismatch",
-        r.device, r.cases, r.cycles, r.cases_per_second, r.seed
+        r.device,
+        r.cases,
+        r.cycles,
+        r.cases_per_second,
+        r.seed
     );
     let corners: Vec<_> = r.corners.iter().map(|(name, hits)| format!("{name} {hits}")).collect();
-    println!("  corners: {}", corners.join(", "));
+    say!("  corners: {}", corners.join(", "));
 }
 
 fn print_figure(f: &bench::Figure) {
@@ -278,7 +326,7 @@ fn print_figure(f: &bench::Figure) {
         let sign = if f.better == bench::Better::Higher { ">=" } else { "<=" };
         format!("  (reach {sign} {r}: {})", if f.reached() { "yes" } else { "NO" })
     });
-    println!("{:<36} {:>12.4} {}{reach}\n    {}", f.name, f.value, f.unit, f.how);
+    say!("{:<36} {:>12.4} {}{reach}\n    {}", f.name, f.value, f.unit, f.how);
 }
 
 fn print_list(registers: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
@@ -294,20 +342,34 @@ fn print_list(registers: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
         print_json(&entries)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
+    say!(
         "{:<22} {:<8} {:<9} {:>5} {:>9} {:>10} {:>10} {:>12}",
-        "device", "block", "geometry", "rows", "segments", "registers", "bits", "memory bits"
+        "device",
+        "block",
+        "geometry",
+        "rows",
+        "segments",
+        "registers",
+        "bits",
+        "memory bits"
     );
     for e in &entries {
-        println!(
+        say!(
             "{:<22} {:<8} {:<9} {:>5} {:>9} {:>10} {:>10} {:>12}",
-            e.device, e.block, e.geometry, e.rows, e.segments, e.registers, e.register_bits, e.memory_bits
+            e.device,
+            e.block,
+            e.geometry,
+            e.rows,
+            e.segments,
+            e.registers,
+            e.register_bits,
+            e.memory_bits
         );
     }
     if registers.is_some() {
         for r in entries.iter().flat_map(|e| &e.names) {
             let memory = if r.memory { "  memory" } else { "" };
-            println!("  {:<80} {:>4} bits x {}{memory}", r.path, r.width, r.elements);
+            say!("  {:<80} {:>4} bits x {}{memory}", r.path, r.width, r.elements);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// Version of the file format.
 const VERSION: u32 = 1;
+/// A recording is held in memory; an absurd count is a damaged file.
+const MOST_CYCLES: u64 = 100_000_000;
 
 /// The inputs of every clock since the start.
 #[derive(Clone, Debug)]
@@ -27,6 +29,12 @@ pub struct Recording {
     stride: usize,
     images: Vec<u8>,
     resets: Vec<bool>,
+}
+
+/// What every version of the format has.
+#[derive(Deserialize)]
+struct Version {
+    tandem_replay: u32,
 }
 
 /// A replay file.
@@ -198,11 +206,10 @@ impl Recording {
     fn image(&self, entry: &Entry) -> std::result::Result<Vec<u8>, String> {
         let mut image = vec![0; self.stride];
         for (port, digits) in &entry.inputs {
-            let field = self
-                .inputs
-                .iter()
-                .find(|f| f.path == *port)
-                .ok_or_else(|| format!("`{}` has no input `{port}`", self.device))?;
+            let field = self.inputs.iter().find(|f| f.path == *port).ok_or_else(|| {
+                let known: Vec<_> = self.inputs.iter().map(|f| f.path.as_str()).collect();
+                format!("`{}` has no input `{port}`; expected {}", self.device, known.join(", "))
+            })?;
             let bytes =
                 parse_hex(digits).filter(|b| b.len() == element_bytes(field.width)).ok_or_else(|| {
                     format!(
@@ -223,20 +230,26 @@ fn load(path: &Path) -> Result<File> {
         source,
     })?;
     let bad = |what: String| Error::Replay { path: path.to_owned(), what };
-    let file: File = serde_json::from_str(&text)
-        .map_err(|e| bad(format!("not a replay file ({e}); expected the JSON that a failing run writes")))?;
-    if file.tandem_replay != VERSION {
-        return Err(bad(format!("format version {}, this program reads {VERSION}", file.tandem_replay)));
+    let none = |e| bad(format!("not a replay file ({e}); expected the JSON that a failing run writes"));
+    // The version before the rest: another one may have other keys.
+    let Version { tandem_replay: version } = serde_json::from_str(&text).map_err(none)?;
+    if version != VERSION {
+        return Err(bad(format!(
+            "format version {version}, this program reads {VERSION}. Replay it with the program that wrote it"
+        )));
     }
-    // A recording is held in memory; an absurd count is a damaged file.
-    if file.cycles.iter().try_fold(0u64, |sum, e| sum.checked_add(e.times)).is_none_or(|n| n > 100_000_000) {
-        return Err(bad("more than 10^8 cycles".to_owned()));
+    let file: File = serde_json::from_str(&text).map_err(none)?;
+    match file.cycles.iter().try_fold(0u64, |sum, e| sum.checked_add(e.times)) {
+        // Equal at every clock of none would pass for a verdict.
+        Some(0) => Err(bad("it holds no cycles; expected at least one".to_owned())),
+        Some(1..=MOST_CYCLES) => Ok(file),
+        _ => Err(bad(format!("it holds more than {MOST_CYCLES} cycles; expected fewer, it may be damaged"))),
     }
-    Ok(file)
 }
 
 fn parse_hex(digits: &str) -> Option<Vec<u8>> {
-    if !digits.is_ascii() {
+    // The standard parser takes a sign, and half a byte for a whole one.
+    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) || !digits.len().is_multiple_of(2) {
         return None;
     }
     let pairs = digits.as_bytes().chunks(2);
@@ -251,7 +264,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let fail = |source| Error::Io { action: "write", path: path.to_owned(), source };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(fail)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are for the owner's eyes only; a result is as public as the umask lets it be.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     Ok(())

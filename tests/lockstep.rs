@@ -1,47 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every device in lockstep: random cases, every register at every clock, answers against the untimed reference.
+//!
+//! `TANDEM_SEED` searches elsewhere. A failure is shrunk and leaves a replay file and a waveform in `target/failures/`.
 
+use std::path::Path;
 use std::time::Duration;
 
-use tandem::lockstep::Lockstep;
-use tandem_model::array::Geometry;
-use tandem_testbenches::array::ArrayBench;
-use tandem_testbenches::float::FloatBench;
-use tandem_testbenches::property::{Limits, check};
-use tandem_testbenches::segment::SegmentBench;
-use tandem_testbenches::{Bench, Dut, DutError};
+use tandem::engine::FailureFiles;
+use tandem::jobs::fuzz::{Options, run};
+use tandem_model::devices::{Device, Kind};
+use tandem_testbenches::property::Limits;
 
-fn rtl_equals_model<B: Bench>(bench: &B, device: &str) {
+fn rtl_equals_model(kind: Kind) {
+    let seed = std::env::var("TANDEM_SEED").map_or(1, |text| text.parse().expect("TANDEM_SEED is a number"));
+    let devices: Vec<_> = Device::ALL.into_iter().filter(|d| d.kind == kind).collect();
+    let failure = FailureFiles::below(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/failures"));
     let limits = Limits { cases: 256, cycles: 100_000, time: Duration::ZERO };
-    let make = |seed| {
-        let engine = Lockstep::linked(device, bench.model(), seed)?;
-        Ok::<Box<dyn Dut<B::Block>>, DutError>(Box::new(engine))
-    };
-    let outcome = check(bench, limits, 1, make, |_| false);
-    if let Some(failure) = outcome.failure {
-        panic!("{}\nshrunk case: {:?}", failure.error, failure.case);
+    let reports = run(&Options { devices: devices.clone(), limits, seed, failure }, |_| {});
+    let reports = reports.unwrap_or_else(|e| panic!("{e:#}"));
+    assert_eq!(reports.len(), devices.len());
+    for report in reports {
+        assert!(report.cases >= 256 && report.cycles >= 100_000, "{report:?}");
+        let missed: Vec<_> = report.corners.iter().filter(|(_, hits)| *hits == 0).collect();
+        assert!(missed.is_empty(), "{}: corners never hit: {missed:?}", report.device);
     }
-    assert_eq!(outcome.coverage.missing(bench.corners()), Vec::<&str>::new(), "corners never hit");
 }
 
 #[test]
 fn float_add_in_lockstep() {
-    rtl_equals_model(&FloatBench, "float_add");
+    rtl_equals_model(Kind::Float);
 }
 
 #[test]
 fn segment_edges_in_lockstep() {
-    for geometry in Geometry::ALL {
-        rtl_equals_model(&SegmentBench { geometry }, &format!("segment_edge_{}", geometry.name));
-    }
+    rtl_equals_model(Kind::Segment);
 }
 
 #[test]
-fn small_array_in_lockstep() {
-    rtl_equals_model(&ArrayBench { geometry: Geometry::ALL[0] }, "systolic_array_small");
-}
-
-#[test]
-fn slim_array_in_lockstep() {
-    rtl_equals_model(&ArrayBench { geometry: Geometry::ALL[1] }, "systolic_array_slim");
+fn arrays_in_lockstep() {
+    rtl_equals_model(Kind::Array);
 }

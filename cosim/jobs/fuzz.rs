@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Random cases in lockstep until the time is up or something breaks.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
@@ -20,10 +18,10 @@ use crate::lockstep::Lockstep;
 /// What to fuzz.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The devices, one after the other; each gets its share of the time.
+    /// The devices, one after the other.
     pub devices: Vec<Device>,
-    /// Time in all.
-    pub seconds: u64,
+    /// How long to search in each.
+    pub limits: Limits,
     /// Seed.
     pub seed: u64,
     /// Where failures go.
@@ -52,13 +50,12 @@ pub struct Report {
 /// # Errors
 /// The first failure, shrunk, with its replay file written.
 pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<Vec<Report>> {
-    let share = Duration::from_secs(options.seconds) / u32::try_from(options.devices.len().max(1))?;
     let mut reports = Vec::new();
     for &device in &options.devices {
         let report = match device.kind {
-            Kind::Float => campaign(&FloatBench, device, share, options),
-            Kind::Segment => campaign(&SegmentBench { geometry: device.geometry }, device, share, options),
-            Kind::Array => campaign(&ArrayBench { geometry: device.geometry }, device, share, options),
+            Kind::Float => campaign(&FloatBench, device, options),
+            Kind::Segment => campaign(&SegmentBench { geometry: device.geometry }, device, options),
+            Kind::Array => campaign(&ArrayBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);
@@ -69,20 +66,14 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
     Ok(reports)
 }
 
-fn campaign<B: Bench>(
-    bench: &B,
-    device: Device,
-    time: Duration,
-    options: &Options,
-) -> anyhow::Result<Report> {
+fn campaign<B: Bench>(bench: &B, device: Device, options: &Options) -> anyhow::Result<Report> {
     let make = |seed: u64| {
         let mut engine = Lockstep::linked(device.name, bench.model(), seed)?;
         engine.originate(format!("tandem fuzz --block {} --seed {}", device.kind.name(), options.seed));
         Ok::<Box<dyn Dut<B::Block>>, DutError>(Box::new(engine))
     };
-    let limits = Limits { cases: 1, cycles: 0, time };
     let bar = super::progress(0, device.name);
-    let outcome: Outcome<B::Case> = check(bench, limits, options.seed, make, |cases| {
+    let outcome: Outcome<B::Case> = check(bench, options.limits, options.seed, make, |cases| {
         bar.set_position(cases);
         interrupt::raised()
     });

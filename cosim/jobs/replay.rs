@@ -20,7 +20,7 @@ impl WithModel for Replay<'_> {
     type Output = Result<Totals>;
 
     fn run<B: Block>(self, device: Device, model: B) -> Result<Totals> {
-        let mut inputs = model.idle_inputs();
+        let (mut inputs, mut packed) = (model.idle_inputs(), Vec::new());
         let ports = tandem_verilate::Ports::of(&model);
         let recording = Recording::read(self.file, &ports.inputs)?;
         let mut lockstep = Lockstep::linked(device.name, model, recording.seed)?;
@@ -29,11 +29,14 @@ impl WithModel for Replay<'_> {
         }
         for cycle in 0..recording.len() {
             let (rst_ni, bytes) = recording.at(cycle);
-            if !image::unpack(bytes, &mut inputs) {
-                return Err(Error::Replay {
-                    path: self.file.to_owned(),
-                    what: "the input ports are not those of this program's device".to_owned(),
-                });
+            image::unpack(bytes, &mut inputs);
+            image::pack(&mut inputs, &mut packed);
+            if packed != bytes {
+                let what = format!(
+                    "cycle {cycle} gives an input a value that its port cannot have (a bit beyond its width, or a \
+                     float with a zero exponent and a fraction); expected what a failing run writes"
+                );
+                return Err(Error::Replay { path: self.file.to_owned(), what });
             }
             lockstep.step(rst_ni, &mut inputs)?;
         }

@@ -172,7 +172,7 @@ mod tests {
         let text =
             decode(Beat::FORMAT, &bits(Beat { pe: tag, ..Beat::default() }.to_bits(), Beat::WIDTH as usize));
         assert!(text.starts_with("pe={mode=ModePv first=1 last=0 "), "{text}");
-        assert!(text.contains("} segment={mode=ModeIdle "), "{text}");
+        assert!(text.contains("} segment={int8=0 "), "{text}");
         assert_eq!(decode(Format::Enum(&["A", "B"]), &bits(3, 2)), "3 (no name)");
         // Too few and too many bits for the struct
         assert_eq!(decode(Psum::FORMAT, &bits(1, 35)), "0x000000001");

@@ -26,16 +26,16 @@ impl<T: Bits> DelayLine<T> {
         self.stage_q[self.stage_q.len() - 1]
     }
 
+    /// Every stage, the youngest first.
+    pub(super) fn stages(&self) -> &[T] {
+        &self.stage_q
+    }
+
     /// Advances by one clock.
     pub fn clock(&mut self, input: T) {
         let last = self.stage_q.len() - 1;
         self.stage_q.copy_within(..last, 1);
         self.stage_q[0] = input;
-    }
-
-    /// Clears every stage.
-    pub fn reset(&mut self) {
-        self.stage_q.fill(T::default());
     }
 }
 

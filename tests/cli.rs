@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The program from outside: exit codes 0, 1 and 2, what it says to bad input, and that its commands agree.
+
+mod support;
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use support::{Ran, project, tandem};
+use tempfile::TempDir;
+
+const PROMPT: &str = "To create";
+
+/// A folder with a copy of the small model in `model/`.
+fn with_model() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let from = project().join("testbenches/models/tiny-qwen3");
+    std::fs::create_dir(folder.path().join("model")).unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(from.join(file), folder.path().join("model").join(file)).unwrap();
+    }
+    folder
+}
+
+/// Changes `model/config.json`.
+fn alter_config(folder: &Path, change: impl Fn(&mut Value)) {
+    let path = folder.join("model/config.json");
+    let mut config = serde_json::from_str(&support::text(&path)).unwrap();
+    change(&mut config);
+    std::fs::write(path, config.to_string()).unwrap();
+}
+
+/// Changes header and data of `model/model.safetensors`. The format: length of the header, header, data.
+fn alter_weights(folder: &Path, change: impl Fn(&mut Value, &mut [u8])) {
+    let path = folder.join("model/model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(usize::try_from(u64::from_le_bytes(*length)).unwrap());
+    let mut header: Value = serde_json::from_slice(header).unwrap();
+    let mut data = data.to_vec();
+    change(&mut header, &mut data);
+    let mut header = header.to_string();
+    // The data begins at a multiple of 8.
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    let length = (header.len() as u64).to_le_bytes();
+    std::fs::write(path, [&length, header.as_bytes(), &data].concat()).unwrap();
+}
+
+/// Blocks of very different magnitude: their sums do not fit the array's float and get rounded.
+fn spread_weights(folder: &Path) {
+    alter_weights(folder, |header, data| {
+        for (_, tensor) in
+            header.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("_proj.weight"))
+        {
+            let offset = |i: usize| usize::try_from(tensor["data_offsets"][i].as_u64().unwrap()).unwrap();
+            // 2^9 in the exponent of a bfloat16, for every other block of 32.
+            for block in data[offset(0)..offset(1)].chunks_exact_mut(64).step_by(2) {
+                for element in block.chunks_exact_mut(2) {
+                    let bits = u16::from_le_bytes([element[0], element[1]]);
+                    if bits & 0x7f80 != 0 {
+                        element.copy_from_slice(&(bits + (9 << 7)).to_le_bytes());
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// `tandem matvec` on `model/`.
+fn matvec(folder: &Path, more: &[&str]) -> Ran {
+    let args = [&["matvec", "--model", "model", "--prompt", PROMPT], more].concat();
+    tandem(folder, None, &args)
+}
+
+/// A command that has nothing to do with files, in an empty folder.
+fn run(args: &[&str]) -> Ran {
+    tandem(tempfile::tempdir().unwrap().path(), None, args)
+}
+
+// ---- bad input: exit code 2 ----
+
+#[test]
+fn model_folder_that_is_missing_or_incomplete_is_refused() {
+    let folder = with_model();
+    let missing = tandem(folder.path(), None, &["matvec", "--model", "none", "--prompt", PROMPT]);
+    missing.refused(&["expected a model directory at none", "found nothing", "give the directory"]).unwrap();
+    for file in ["tokenizer.json", "model.safetensors", "config.json"] {
+        std::fs::remove_file(folder.path().join("model").join(file)).unwrap();
+        let parts = [&format!("expected {file} in model"), "no such file", "copy it"];
+        matvec(folder.path(), &[]).refused(&parts).unwrap();
+    }
+}
+
+#[test]
+fn truncated_weights_are_refused() {
+    let folder = with_model();
+    let path = folder.path().join("model/model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    for length in [bytes.len() - 1, bytes.len() / 2, 100, 7, 0] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let parts = ["model.safetensors", "safetensors file", "truncated", "fetch it again"];
+        matvec(folder.path(), &[]).refused(&parts).unwrap();
+    }
+}
+
+#[test]
+fn tensor_of_the_wrong_type_or_shape_is_refused() {
+    const KEY: &str = "model.layers.1.self_attn.k_proj.weight";
+    let folder = with_model();
+    // Two bytes an element, as before.
+    alter_weights(folder.path(), |header, _| header[KEY]["dtype"] = json!("I16"));
+    let parts = [KEY, "BF16, F16 or F32", "found I16", "convert"];
+    matvec(folder.path(), &[]).refused(&parts).unwrap();
+
+    let folder = with_model();
+    alter_weights(folder.path(), |header, _| header[KEY]["shape"] = json!([128, 256]));
+    let parts = [KEY, "[256, 128]", "found [128, 256]", "belong to the same model"];
+    matvec(folder.path(), &[]).refused(&parts).unwrap();
+}
+
+#[test]
+fn unsupported_architecture_is_refused_by_its_name() {
+    let folder = with_model();
+    alter_config(folder.path(), |config| config["architectures"] = json!(["MambaForCausalLM"]));
+    matvec(folder.path(), &[])
+        .refused(&["config.json", "architectures", "Qwen3ForCausalLM", "MambaForCausalLM"])
+        .unwrap();
+    std::fs::write(folder.path().join("model/config.json"), "{").unwrap();
+    matvec(folder.path(), &[]).refused(&["config.json", "does not parse"]).unwrap();
+}
+
+#[test]
+fn empty_or_overlong_prompt_is_refused() {
+    let folder = with_model();
+    let prompt = |text: &str| tandem(folder.path(), None, &["matvec", "--model", "model", "--prompt", text]);
+    prompt("").refused(&["at least one token", "empty prompt", "give a prompt"]).unwrap();
+    prompt(&"a b c ".repeat(400)).refused(&["at most 512 tokens", "shorten"]).unwrap();
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_known_ones() {
+    let folder = with_model();
+    matvec(folder.path(), &["--geometry", "huge"]).refused(&["no geometry `huge`", "small, slim"]).unwrap();
+    matvec(folder.path(), &["--engine", "spice"]).refused(&["'spice'", "lockstep, rtl, model"]).unwrap();
+    matvec(folder.path(), &["--weights", "fp8"]).refused(&["'fp8'", "fp4, int8"]).unwrap();
+    run(&["fuzz", "--block", "cache"])
+        .refused(&["no block `cache`", "float, segment, array and all"])
+        .unwrap();
+    run(&["bench", "--only", "power"]).refused(&["`power`", "gemv, speed, compile"]).unwrap();
+    run(&["list", "--registers", "float_sub"])
+        .refused(&["no device `float_sub`", "float_add, segment_edge"])
+        .unwrap();
+    run(&["simulate"]).refused(&["'simulate'"]).unwrap();
+    run(&["matvec"]).refused(&["--model", "--prompt"]).unwrap();
+}
+
+#[test]
+fn seed_that_is_no_number_is_refused() {
+    let folder = with_model();
+    for seed in ["seven", "", "-1", "18446744073709551616"] {
+        let parts = ["TANDEM_SEED takes a number", &format!("`{seed}`")];
+        let fuzz = ["fuzz", "--block", "float", "--seconds", "0"];
+        tandem(folder.path(), Some(seed), &fuzz).refused(&parts).unwrap();
+        let matvec = ["matvec", "--model", "model", "--prompt", PROMPT];
+        tandem(folder.path(), Some(seed), &matvec).refused(&parts).unwrap();
+    }
+    run(&["fuzz", "--seed", "seven"]).refused(&["'seven'", "--seed"]).unwrap();
+}
+
+/// On Linux a string of the environment may be no text at all.
+#[cfg(unix)]
+#[test]
+fn seed_that_is_no_text_is_refused() {
+    let seed: OsString = std::os::unix::ffi::OsStringExt::from_vec(vec![0x37, 0xff]);
+    let out = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(["fuzz", "--block", "float", "--seconds", "0"])
+        .env("TANDEM_SEED", seed)
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("TANDEM_SEED takes a number"), "{out:?}");
+}
+
+#[test]
+fn waveform_that_cannot_be_written_is_refused() {
+    let folder = with_model();
+    let wave = |path: &str, parts: &[&str]| matvec(folder.path(), &["--wave", path]).refused(parts).unwrap();
+    for extension in ["vcd", "fst"] {
+        let path = format!("none/out.{extension}");
+        wave(&path, &["cannot write", &path, "check that its folder exists"]);
+        // A file where the folder should be.
+        let path = format!("model/config.json/out.{extension}");
+        wave(&path, &["cannot write", &path, "check that its folder"]);
+    }
+    wave("out.txt", &["ends in .vcd or .fst", "'out.txt'", "rename"]);
+    wave("out", &["ends in .vcd or .fst", "'out'", "rename"]);
+    std::fs::create_dir(folder.path().join("folder.vcd")).unwrap();
+    wave("folder.vcd", &["folder.vcd", "is a folder", "name a file inside it"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn waveform_in_a_read_only_folder_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = with_model();
+    let closed = folder.path().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let closed_to_us = std::fs::write(closed.join("probe"), "").is_err();
+    let ran = matvec(folder.path(), &["--wave", "closed/out.vcd"]);
+    if closed_to_us {
+        ran.refused(&["cannot write 'closed/out.vcd'", "writable"]).unwrap();
+    } else {
+        // Nothing is closed to root.
+        ran.good().unwrap();
+    }
+}
+
+#[test]
+fn waveform_of_one_side_alone_is_refused() {
+    let folder = with_model();
+    for engine in ["model", "rtl"] {
+        let ran = matvec(folder.path(), &["--wave", "out.vcd", "--engine", engine]);
+        ran.refused(&["--wave", "--engine lockstep", &format!("got --engine {engine}")]).unwrap();
+    }
+    assert!(!folder.path().join("out.vcd").exists());
+}
+
+#[test]
+fn replay_file_that_cannot_be_read_is_refused() {
+    let folder = with_model();
+    let replay = |path: &str| tandem(folder.path(), None, &["replay", path]);
+    replay("none.json").refused(&["cannot read the replay file none.json", "No such file"]).unwrap();
+    replay("model").refused(&["cannot read the replay file model", "directory"]).unwrap();
+    // More of this in tests/replay.rs.
+    replay("model/config.json").refused(&["model/config.json", "not a replay file"]).unwrap();
+}
+
+/// The checker of all the above: it must see a wrong code, a missing word, a crash, output that goes on.
+#[test]
+fn refusal_that_is_none_is_found() {
+    let ran = |code: i32, stdout: &str, stderr: &str| Ran {
+        code: Some(code),
+        stdout: stdout.to_owned(),
+        stderr: stderr.to_owned(),
+    };
+    ran(2, "head\n", "error: bad thing\n").refused(&["bad", "thing"]).unwrap();
+    for (wrong, says) in [
+        (ran(1, "", "error: bad thing"), "exit code"),
+        (ran(101, "", "error: bad thing"), "exit code"),
+        (ran(2, "", "error: bad"), "is not in"),
+        (ran(2, "", "bad thing"), "crash"),
+        (ran(2, "", "thread 'main' panicked at bad thing, error: "), "crash"),
+        (ran(2, "a\nb\n", "error: bad thing"), "in spite"),
+    ] {
+        let error = wrong.refused(&["bad", "thing"]).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
+    assert!(ran(2, "", "").good().is_err());
+}
+
+// ---- good input: exit code 0 ----
+
+#[test]
+fn list_shows_every_device() {
+    let devices: Vec<_> = tandem_model::devices::Device::ALL.iter().map(|d| d.name).collect();
+    let table = run(&["list"]);
+    table.good().unwrap();
+    let json = run(&["list", "--json"]).json();
+    for (entry, device) in json.as_array().unwrap().iter().zip(&devices) {
+        assert_eq!(entry["device"], **device);
+        let line = table.stdout.lines().find(|line| line.split_whitespace().next() == Some(device));
+        let line: Vec<_> = line.unwrap().split_whitespace().map(str::to_owned).collect();
+        let keys = ["registers", "register_bits", "memory_bits"];
+        assert_eq!(line[line.len() - 3..], keys.map(|key| entry[key].to_string()));
+        // The figures are the sums of the list.
+        let sum = |memory: bool, of: &dyn Fn(&Value) -> u64| -> u64 {
+            entry["names"].as_array().unwrap().iter().filter(|r| r["memory"] == memory).map(of).sum()
+        };
+        let elements = |r: &Value| r["elements"].as_u64().unwrap();
+        let bits = |r: &Value| elements(r) * r["width"].as_u64().unwrap();
+        assert_eq!(entry["registers"], sum(false, &elements));
+        assert_eq!(entry["register_bits"], sum(false, &bits));
+        assert_eq!(entry["memory_bits"], sum(true, &bits));
+    }
+    assert_eq!(json.as_array().unwrap().len(), devices.len());
+    let one = run(&["list", "--registers", "float_add", "--json"]).json();
+    assert_eq!((one.as_array().unwrap().len(), &one[0]), (1, &json[0]));
+    let names = run(&["list", "--registers", "float_add"]);
+    assert!(names.stdout.contains("  rounded_q "), "{names:?}");
+}
+
+/// What the matrices of a report have in common whatever ran them. Order and numbers, but no times.
+fn column(report: &Value, key: &str) -> Vec<Value> {
+    let matrices = report["matrices"].as_array().unwrap();
+    // Seven in each of three layers, and the head.
+    assert_eq!((matrices.len(), &report["of_matrices"]), (22, &json!(22)));
+    matrices.iter().map(|m| m[key].clone()).collect()
+}
+
+const RESULTS: [&str; 5] = ["layer", "matrix", "rows", "columns", "error"];
+
+#[test]
+fn engines_agree_on_beats_cycles_and_errors() {
+    let folder = with_model();
+    spread_weights(folder.path());
+    for weights in ["fp4", "int8"] {
+        let report = |engine: &str| {
+            matvec(folder.path(), &["--json", "--weights", weights, "--engine", engine]).json()
+        };
+        let [lockstep, rtl, model] = ["lockstep", "rtl", "model"].map(report);
+        for key in RESULTS.iter().chain(&["quantisation", "passes", "beats", "cycles", "utilisation"]) {
+            assert_eq!(column(&lockstep, key), column(&rtl, key), "{weights} {key}");
+            assert_eq!(column(&lockstep, key), column(&model, key), "{weights} {key}");
+        }
+        assert_eq!((&lockstep["cycles"], &lockstep["cycles"]), (&rtl["cycles"], &model["cycles"]));
+        let compared =
+            |report: &Value| ["registers", "bits", "memory_bits"].map(|key| report[key].as_u64().unwrap());
+        assert!(compared(&lockstep).iter().all(|&n| n > 0), "{lockstep}");
+        assert_eq!((compared(&rtl), compared(&model)), ([0; 3], [0; 3]));
+        // Rounding shows, so equal errors mean something; and it is all there is.
+        let errors: Vec<_> = column(&model, "error").iter().map(|e| e.as_f64().unwrap()).collect();
+        assert!(errors.iter().any(|&e| e > 0.0) && errors.iter().all(|&e| e < 1e-6), "{errors:?}");
+    }
+}
+
+/// Without it the test above compares zeros.
+#[test]
+fn weights_of_the_small_model_need_no_rounding() {
+    let folder = with_model();
+    let errors = column(&matvec(folder.path(), &["--json", "--engine", "model"]).json(), "error");
+    assert!(errors.iter().all(|e| e == 0.0), "{errors:?}");
+}
+
+#[test]
+fn stalls_change_cycles_but_no_result() {
+    let folder = with_model();
+    spread_weights(folder.path());
+    let plain = matvec(folder.path(), &["--json"]).json();
+    let stalled = matvec(folder.path(), &["--json", "--stalls", "3"]).json();
+    let other = matvec(folder.path(), &["--json", "--stalls", "4"]).json();
+    for key in RESULTS.iter().chain(&["quantisation"]) {
+        assert_eq!(column(&plain, key), column(&stalled, key), "{key}");
+        assert_eq!(column(&plain, key), column(&other, key), "{key}");
+    }
+    let cycles = [&plain, &stalled, &other].map(|report| report["cycles"].as_u64().unwrap());
+    assert!(cycles[0] < cycles[1] && cycles[0] < cycles[2] && cycles[1] != cycles[2], "{cycles:?}");
+    let again = matvec(folder.path(), &["--json", "--stalls", "3"]).json();
+    assert_eq!(column(&again, "cycles"), column(&stalled, "cycles"));
+}
+
+#[test]
+fn geometries_give_the_same_results() {
+    let folder = with_model();
+    spread_weights(folder.path());
+    for weights in ["fp4", "int8"] {
+        let report = |geometry: &str| {
+            matvec(folder.path(), &["--json", "--weights", weights, "--geometry", geometry]).json()
+        };
+        let [small, slim] = ["small", "slim"].map(report);
+        for key in RESULTS.iter().chain(&["quantisation"]) {
+            assert_eq!(column(&small, key), column(&slim, key), "{weights} {key}");
+        }
+        assert_ne!(column(&small, "cycles"), column(&slim, "cycles"));
+    }
+}
+
+#[test]
+fn other_weights_give_other_errors() {
+    let folder = with_model();
+    let plain = matvec(folder.path(), &["--json", "--engine", "model"]).json();
+    spread_weights(folder.path());
+    let spread = matvec(folder.path(), &["--json", "--engine", "model"]).json();
+    for key in ["error", "quantisation"] {
+        assert_ne!(column(&plain, key), column(&spread, key), "{key}");
+    }
+}
+
+#[test]
+fn table_of_matvec_shows_every_matrix_and_what_was_compared() {
+    let folder = with_model();
+    let ran = matvec(folder.path(), &["--wave", "out.fst"]);
+    ran.good().unwrap();
+    for matrix in [
+        "layer 0 q_proj ",
+        "layer 2 down_proj ",
+        "\n22 of 22 matrices",
+        "compared at every clock: 4835 registers",
+    ] {
+        assert!(ran.stdout.contains(matrix), "{matrix:?}: {}", ran.stdout);
+    }
+    assert!(ran.stdout.contains("waveform out.fst"), "{}", ran.stdout);
+    assert!(["out.fst", "out.gtkw", "out.sucl"].iter().all(|file| folder.path().join(file).is_file()));
+    assert!(!folder.path().join("tandem-failures").exists(), "nothing failed");
+}
+
+#[test]
+fn fuzz_of_a_good_block_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["fuzz", "--block", "float", "--seconds", "1", "--seed", "7"];
+    for _ in 0..2 {
+        let ran = tandem(folder.path(), None, &args);
+        ran.good().unwrap();
+        assert!(
+            ran.stdout.starts_with("float_add: ") && ran.stdout.contains("seed 7, no mismatch"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing failed");
+    let json = tandem(folder.path(), Some("9"), &[&args[..], &["--json"]].concat()).json();
+    assert_eq!(
+        (&json[0]["device"], &json[0]["seed"]),
+        (&json!("float_add"), &json!(9)),
+        "TANDEM_SEED comes first"
+    );
+    assert!(json[0]["cases"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for args in [["--help"].as_slice(), &["--version"], &["matvec", "--help"]] {
+        let ran = run(args);
+        ran.good().unwrap();
+        assert!(ran.stdout.contains("tandem") && ran.stderr.is_empty(), "{ran:?}");
+    }
+}
+
+/// `tandem list | head -1`: the reader has enough.
+#[test]
+fn reader_that_goes_away_causes_no_crash() {
+    for args in [["list", "--registers", "systolic_array_small"].as_slice(), &["list", "--json"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // More than a pipe holds is still to come when it is closed.
+        let mut first = [0; 1];
+        child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+        let out = child.wait_with_output().unwrap();
+        let message = String::from_utf8_lossy(&out.stderr);
+        assert!(!message.contains("panicked"), "{args:?}: {message}");
+        assert_eq!(out.status.code(), Some(0), "{args:?}: {message}");
+    }
+}
+
+/// A device that takes nothing, as a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_tandem")).arg("list").stdout(full).output().unwrap();
+    let message = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        message.contains("error: cannot write to standard output") && !message.contains("panicked"),
+        "{message}"
+    );
+    assert_eq!(out.status.code(), Some(2));
+}
+
+// ---- without Verilator ----
+
+/// Set for the child process that looks for Verilator.
+const EMPTY_PROJECT: &str = "TANDEM_TEST_EMPTY_PROJECT";
+
+/// Not a test of its own: prints what the finder says, in the environment that the tests below give it.
+#[test]
+#[ignore = "the tests of the finder run it in a process of its own"]
+fn find_verilator() {
+    let project = std::env::var_os(EMPTY_PROJECT).expect("it runs in a child process");
+    match tandem_verilate::Verilator::find(Path::new(&project)) {
+        Ok(found) => println!("found {}", found.root.display()),
+        Err(error) => println!("{error}"),
+    }
+}
+
+/// What the finder says in a process with these variables.
+fn found(variables: &[(&str, &Path)], folder: &Path) -> String {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "find_verilator", "--ignored", "--nocapture"])
+        .env_remove("VERILATOR_ROOT")
+        .env("PATH", folder.join("none"))
+        .env(EMPTY_PROJECT, folder)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(child.status.success() && text.contains("1 passed"), "{text}");
+    text
+}
+
+#[test]
+fn missing_verilator_is_told_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = found(&[], folder.path());
+    let tools = folder.path().join(".tools").display().to_string();
+    for part in
+        ["no suitable Verilator", "VERILATOR_ROOT", &tools, "PATH", "5.48.0 or later", "Run `make setup`"]
+    {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+    assert!(!message.contains("rejected"), "{message}");
+}
+
+#[test]
+fn unusable_verilator_is_told_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = found(&[("VERILATOR_ROOT", folder.path())], folder.path());
+    let reason = format!("rejected {}: no ", folder.path().display());
+    assert!(message.contains(&reason) && message.contains("Run `make setup`"), "{message}");
+}
+
+/// The child process does find a Verilator where there is one.
+#[test]
+fn verilator_of_the_project_is_found() {
+    let root = tandem_verilate::Verilator::find(project()).unwrap().root;
+    let folder = tempfile::tempdir().unwrap();
+    let message = found(&[("VERILATOR_ROOT", &root)], folder.path());
+    assert!(message.contains(&format!("found {}", root.display())), "{message}");
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `rtl/tandem_pkg.sv` and its mirror in the model: constants, packed structs, modes, geometries.
+//!
+//! Each checker is a function that lists what differs; its twin test shows that it objects to a wrong number.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use support::{project, text, tree};
+use tandem_model::array::Geometry;
+use tandem_model::array::types::{
+    FLOAT_LATENCY, MAX_HEAD_DIM, Mode, PSUM_SLOTS, SEGMENT_LANES, packed_structs,
+};
+use tandem_model::block::{Bits, Format};
+use tandem_model::devices::Device;
+use tandem_model::numerics::float36::{EXPONENT_BIAS, EXPONENT_BITS, FRACTION_BITS};
+use tandem_verilate::{PackedStruct, Verilator};
+
+fn package() -> String {
+    text(&project().join("rtl/tandem_pkg.sv"))
+}
+
+/// What is in one table and not, or differently, in the other.
+fn differences<V: PartialEq + std::fmt::Debug>(
+    rtl: &BTreeMap<String, V>,
+    model: &BTreeMap<String, V>,
+) -> Vec<String> {
+    let names: BTreeSet<_> = rtl.keys().chain(model.keys()).collect();
+    let differing = names.into_iter().filter(|name| rtl.get(*name) != model.get(*name));
+    differing
+        .map(|name| format!("{name}: {:?} in the RTL, {:?} in the model", rtl.get(name), model.get(name)))
+        .collect()
+}
+
+// ---- constants ----
+
+/// Names and values of the package's parameters.
+fn constants(package: &str) -> BTreeMap<String, u64> {
+    let declared = package.lines().map(str::trim).filter(|line| line.starts_with("localparam"));
+    declared
+        .map(|line| {
+            let parsed = line.strip_prefix("localparam int unsigned ").and_then(|rest| {
+                let (name, value) = rest.split_once(';')?.0.split_once('=')?;
+                Some((name.trim().to_owned(), value.trim().parse().ok()?))
+            });
+            parsed.unwrap_or_else(|| panic!("expected `localparam int unsigned X = N;`, got `{line}`"))
+        })
+        .collect()
+}
+
+/// The model's constants under the RTL's names.
+fn model_constants() -> BTreeMap<String, u64> {
+    [
+        ("SegmentLanes", SEGMENT_LANES as u64),
+        ("FloatLatency", FLOAT_LATENCY as u64),
+        ("PsumSlots", PSUM_SLOTS as u64),
+        ("MaxHeadDim", MAX_HEAD_DIM as u64),
+        ("FractionBits", u64::from(FRACTION_BITS)),
+        ("ExponentBits", u64::from(EXPONENT_BITS)),
+        ("ExponentBias", u64::from(EXPONENT_BIAS.unsigned_abs())),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// `pub const NAME` of a Rust file outside of impls, spelt as the RTL would.
+fn rust_constants(source: &str) -> BTreeSet<String> {
+    let declared = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split_once(": "));
+    let camel = |word: &str| word[..1].to_owned() + &word[1..].to_lowercase();
+    declared.map(|(name, _)| name.split('_').map(camel).collect()).collect()
+}
+
+#[test]
+fn constants_of_package_and_model_are_equal() {
+    assert_eq!(differences(&constants(&package()), &model_constants()), Vec::<String>::new());
+}
+
+/// The table above names all constants that the model's mirror of the package has.
+#[test]
+fn every_constant_of_the_mirror_is_compared() {
+    let mirror = rust_constants(&text(&project().join("model/src/array/types.rs")));
+    let compared: BTreeSet<_> = model_constants().into_keys().collect();
+    assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 4, "{mirror:?}");
+}
+
+#[test]
+fn wrong_missing_or_extra_constant_is_found() {
+    let changed = |from: &str, to: &str| {
+        assert!(package().contains(from), "the package has no {from}");
+        differences(&constants(&package().replace(from, to)), &model_constants())
+    };
+    let psum_slots = "localparam int unsigned PsumSlots = 64;";
+    assert_eq!(
+        changed(psum_slots, "localparam int unsigned PsumSlots = 32;"),
+        ["PsumSlots: Some(32) in the RTL, Some(64) in the model"]
+    );
+    assert_eq!(changed(psum_slots, ""), ["PsumSlots: None in the RTL, Some(64) in the model"]);
+    let more = format!("{psum_slots}\n  localparam int unsigned More = 1;");
+    assert_eq!(changed(psum_slots, &more), ["More: Some(1) in the RTL, None in the model"]);
+}
+
+// ---- packed structs ----
+
+type Members = BTreeMap<String, Vec<(String, u32)>>;
+
+fn rtl_structs(structs: Vec<PackedStruct>) -> Members {
+    structs.into_iter().map(|s| (s.name, s.fields)).collect()
+}
+
+/// The model's structs, and the float, which is a number there and not a struct.
+fn model_structs() -> Members {
+    let float = [("sign", 1), ("exponent", EXPONENT_BITS), ("fraction", FRACTION_BITS)];
+    let mut structs =
+        Members::from([("float_t".to_owned(), float.map(|(name, width)| (name.to_owned(), width)).to_vec())]);
+    for (name, width, fields) in packed_structs() {
+        let fields: Vec<_> = fields.iter().map(|f| (f.name.to_owned(), f.width)).collect();
+        assert_eq!(fields.iter().map(|f| f.1).sum::<u32>(), width, "{name}");
+        assert!(structs.insert(name.to_owned(), fields).is_none(), "{name} is listed twice");
+    }
+    structs
+}
+
+#[test]
+fn packed_structs_of_rtl_and_model_are_equal() {
+    for device in Device::ALL {
+        let rtl = rtl_structs(tree(device).packed_structs().unwrap());
+        assert_eq!(differences(&rtl, &model_structs()), Vec::<String>::new(), "{}", device.name);
+    }
+}
+
+#[test]
+fn wrong_missing_or_extra_field_is_found() {
+    let rtl = rtl_structs(tree(Device::ALL[0]).packed_structs().unwrap());
+    let found = |change: &dyn Fn(&mut Members)| {
+        let mut rtl = rtl.clone();
+        change(&mut rtl);
+        differences(&rtl, &model_structs())
+    };
+    let tag = |s: &mut Members, change: &dyn Fn(&mut Vec<(String, u32)>)| {
+        change(s.get_mut("edge_tag_t").expect("a struct of the package"));
+    };
+    let cases: [&dyn Fn(&mut Members); 5] = [
+        &|s| tag(s, &|fields| fields[3].1 += 1),
+        &|s| tag(s, &|fields| fields.swap(0, 1)),
+        &|s| tag(s, &|fields| fields[0].0.push('x')),
+        &|s| tag(s, &|fields| drop(fields.pop())),
+        &|s| drop(s.remove("edge_tag_t")),
+    ];
+    for (i, case) in cases.into_iter().enumerate() {
+        let found = found(case);
+        assert!(found.len() == 1 && found[0].starts_with("edge_tag_t: "), "case {i}: {found:?}");
+    }
+    let extra = found(&|s| drop(s.insert("more_t".to_owned(), vec![])));
+    assert_eq!(extra, ["more_t: Some([]) in the RTL, None in the model"]);
+}
+
+// ---- modes ----
+
+/// Names and values of an enumeration.
+fn enumeration(package: &str, name: &str) -> BTreeMap<String, u64> {
+    let end = package.find(&format!("}} {name};")).expect("the package has this enumeration");
+    let start = package[..end].rfind('{').expect("an enumeration opens") + 1;
+    let values = package[start..end].split(',').map(|entry| {
+        let (name, value) = entry.split_once('=').expect("NAME = WIDTH'dN");
+        let (_, digits) = value.split_once("'d").expect("WIDTH'dN");
+        (name.trim().to_owned(), digits.trim().parse().expect("a number"))
+    });
+    values.collect()
+}
+
+fn model_modes() -> BTreeMap<String, u64> {
+    let Format::Enum(names) = Mode::FORMAT else { panic!("a mode is printed by its name") };
+    let modes = [Mode::Idle, Mode::Gemv, Mode::Qk, Mode::Pv];
+    assert_eq!((names.len(), 1 << Mode::WIDTH), (modes.len(), modes.len()));
+    // The name that a report prints for a value is the RTL's name for it.
+    modes
+        .map(|mode| (format!("Mode{mode:?}"), mode.to_bits()))
+        .into_iter()
+        .zip(names)
+        .map(|((name, bits), printed)| {
+            assert_eq!((name.as_str(), Mode::from_bits(bits).to_bits()), (*printed, bits));
+            (name, bits)
+        })
+        .collect()
+}
+
+#[test]
+fn modes_of_package_and_model_are_equal() {
+    assert_eq!(differences(&enumeration(&package(), "mode_e"), &model_modes()), Vec::<String>::new());
+}
+
+#[test]
+fn wrong_mode_is_found() {
+    let swapped = package().replace("ModeQk   = 2'd2", "ModeQk   = 2'd3");
+    assert_ne!(swapped, package());
+    let found = differences(&enumeration(&swapped, "mode_e"), &model_modes());
+    assert_eq!(found, ["ModeQk: Some(3) in the RTL, Some(2) in the model"]);
+}
+
+// ---- parts of a chain ----
+
+/// `chain_parts` of a package, elaborated by Verilator.
+fn elaborated_parts(package: &str, segments: [usize; 3]) -> [usize; 3] {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let declared: String = segments
+        .iter()
+        .map(|n| format!("  localparam int unsigned Parts{n} = tandem_pkg::chain_parts({n});\n"))
+        .collect();
+    let top = write("parts.sv", &format!("module parts;\n{declared}endmodule\n"));
+    let package = write("tandem_pkg.sv", package);
+    let verilator = Verilator::find(project()).unwrap();
+    let mut command = verilator.command();
+    command.args(["--json-only", "--quiet", "-Wno-lint", "--top-module", "parts", "--Mdir"]);
+    let out = command.arg(folder.path()).args([package, top]).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let tree: serde_json::Value =
+        serde_json::from_str(&text(&folder.path().join("Vparts.tree.json"))).unwrap();
+    let modules = tree["modulesp"].as_array().unwrap();
+    let statements = modules.iter().flat_map(|module| module["stmtsp"].as_array().unwrap());
+    let values: BTreeMap<_, _> = statements
+        .filter_map(|node| Some((node["name"].as_str()?, node["valuep"][0]["name"].as_str()?)))
+        .collect();
+    segments.map(|n| {
+        // A constant is spelt `32'h2`.
+        let value = values[format!("Parts{n}").as_str()];
+        let digits = value.split_once("'h").unwrap_or_else(|| panic!("no constant: {value}")).1;
+        usize::from_str_radix(digits, 16).unwrap()
+    })
+}
+
+const SEGMENTS: [usize; 3] = [1, 2, 4];
+
+fn model_parts() -> [usize; 3] {
+    SEGMENTS.map(|segments| Geometry { name: "any", rows: 1, segments }.chain_parts())
+}
+
+#[test]
+fn parts_of_a_chain_are_equal_for_one_two_and_four_segments() {
+    let parts = elaborated_parts(&package(), SEGMENTS);
+    assert_eq!(parts, model_parts());
+    assert_eq!(parts, [2, 1, 1]);
+}
+
+#[test]
+fn wrong_parts_of_a_chain_are_found() {
+    let wrong = package().replace("(2 * SegmentLanes * segments) : 1", "(2 * SegmentLanes * segments) : 2");
+    assert_ne!(wrong, package());
+    assert_ne!(elaborated_parts(&wrong, SEGMENTS), model_parts());
+}
+
+// ---- geometries ----
+
+/// Rows and segments that the lint script goes through.
+fn linted(script: &str) -> BTreeSet<(usize, usize)> {
+    let line = script.lines().find_map(|line| line.strip_prefix("for geometry in ")?.split_once(';'));
+    let (list, _) = line.expect("the script loops over geometries");
+    let pairs = list.split_whitespace().map(|pair| pair.split_once(',').expect("ROWS,SEGMENTS"));
+    pairs.map(|(rows, segments)| (rows.parse().unwrap(), segments.parse().unwrap())).collect()
+}
+
+fn not_linted(script: &str) -> Vec<&'static str> {
+    let linted = linted(script);
+    Geometry::ALL.iter().filter(|g| !linted.contains(&(g.rows, g.segments))).map(|g| g.name).collect()
+}
+
+#[test]
+fn every_geometry_is_linted() {
+    let script = text(&project().join("rtl/lint.sh"));
+    assert_eq!(not_linted(&script), Vec::<&str>::new());
+    // The widest output group has four segments; no device is that big.
+    assert!(linted(&script).iter().any(|(_, segments)| *segments == 4));
+}
+
+#[test]
+fn geometry_that_is_not_linted_is_found() {
+    let script = text(&project().join("rtl/lint.sh"));
+    assert_eq!(not_linted(&script.replace("8,2 3,1", "8,2 3,2")), ["slim"]);
+}
