@@ -33,6 +33,7 @@ bench: setup
 lint: lint-tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	./rtl/lint.sh $(VENV)
 	$(VENV)/bin/typos
 

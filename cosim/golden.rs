@@ -19,6 +19,9 @@ const POLITENESS: u32 = 500;
 /// Clocks that the RTL may be ahead of the model: enough that a side which lost its core does not stop the other.
 const AHEAD: usize = 32;
 
+/// Frames in flight before replies are looked for.
+const BATCH: usize = 4;
+
 /// Flat images of one side.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Images {
@@ -173,7 +176,9 @@ impl<B: Block> Golden<B> {
         if let Some(side) = self.side.take() {
             let (requests, inbox) = channel();
             let (outbox, replies) = channel();
-            let thread = std::thread::spawn(move || work(side, &inbox, &outbox));
+            let builder = std::thread::Builder::new().name("golden model".to_owned());
+            let thread =
+                builder.spawn(move || work(side, &inbox, &outbox)).expect("the system gives a thread");
             self.worker = Some(Worker { requests, replies, thread, in_flight: 0 });
         }
     }
@@ -209,6 +214,10 @@ impl<B: Block> Golden<B> {
             worker.in_flight += 1;
             // A worker that is gone is found out when its replies are read.
             let _ = worker.requests.send(Request::Check(frame));
+            // Looking costs time too; a few frames at once come cheaper.
+            if worker.in_flight < BATCH {
+                return None;
+            }
         }
         self.collect(AHEAD)
     }

@@ -138,14 +138,14 @@ fn wrong_missing_or_extra_field_is_found() {
         change(&mut rtl);
         differences(&rtl, &model_structs())
     };
-    let tag = |s: &mut Members, change: &dyn Fn(&mut Vec<(String, u32)>)| {
-        change(s.get_mut("edge_tag_t").expect("a struct of the package"));
-    };
+    fn tag(s: &mut Members) -> &mut Vec<(String, u32)> {
+        s.get_mut("edge_tag_t").expect("a struct of the package")
+    }
     let cases: [&dyn Fn(&mut Members); 5] = [
-        &|s| tag(s, &|fields| fields[3].1 += 1),
-        &|s| tag(s, &|fields| fields.swap(0, 1)),
-        &|s| tag(s, &|fields| fields[0].0.push('x')),
-        &|s| tag(s, &|fields| drop(fields.pop())),
+        &|s| tag(s)[3].1 += 1,
+        &|s| tag(s).swap(0, 1),
+        &|s| tag(s)[0].0.push('x'),
+        &|s| drop(tag(s).pop()),
         &|s| drop(s.remove("edge_tag_t")),
     ];
     for (i, case) in cases.into_iter().enumerate() {

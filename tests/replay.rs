@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::{Readback, Witness, cases, files, layout_findings, project, tandem, text};
 use tandem::Error;
 use tandem::device::RtlDevice;
-use tandem::lockstep::Lockstep;
+use tandem::lockstep::{Lockstep, SNAPSHOT_INTERVAL};
 use tandem::replay::{Recording, write_atomically};
 use tandem::report::Mismatch;
 use tandem_model::array::Geometry;
@@ -425,4 +425,51 @@ fn replay_file_without_its_last_cycles_shows_no_failure() {
     cycles.truncate(cycles.len() - 1);
     std::fs::write(&path, file.to_string()).unwrap();
     rerun(&path).unwrap();
+}
+
+#[test]
+fn waveform_of_a_late_failure_starts_at_the_last_snapshot() {
+    const IDLE: u64 = 2 * SNAPSHOT_INTERVAL + 500;
+    let failure = failure();
+    let folder = tempfile::tempdir().unwrap();
+    let [replay, wave] = ["late.json", "late.vcd"].map(|name| folder.path().join(name));
+    let mut engine = mutant(1);
+    engine.on_failure(Some(replay.clone()), Some(wave.clone()));
+    let mut inputs = FloatAdd::default().idle_inputs();
+    for cycle in 0..IDLE {
+        engine.step(cycle > 0, &mut inputs).unwrap();
+    }
+    let verdict = failure.clocks.iter().try_for_each(|clock| {
+        assert!(image::unpack(&clock.inputs, &mut inputs));
+        engine.step(clock.rst_ni, &mut inputs)
+    });
+    let report = mismatch(verdict.unwrap_err());
+    assert_eq!(report.cycle, IDLE + failure.report.cycle);
+    assert_eq!(report.differences, failure.report.differences);
+    let (read, first) = (Readback::of(&wave), 2 * SNAPSHOT_INTERVAL);
+    assert_eq!(read.signals["float_add.cycle"][0], (2 * first, format!("{first:064b}")));
+    for (cycle, mismatch) in [(first, "0"), (report.cycle - 1, "0"), (report.cycle, "1")] {
+        assert_eq!(read.at("float_add.mismatch", 2 * cycle), Ok(mismatch));
+    }
+    // The replay file holds the time before the snapshot, too.
+    assert_eq!(mismatch(rerun(&replay).unwrap_err()).cycle, report.cycle);
+}
+
+/// Stimulus that no device of this project gives: an invariant of the RTL says so, and that is the design's fault.
+#[test]
+fn broken_invariant_ends_with_code_one() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded(&SegmentBench { geometry: Geometry::ALL[1] }, "segment_edge_slim", folder.path());
+    let path = folder.path().join("run.json");
+    let mut file: Value = serde_json::from_str(&text(&path)).unwrap();
+    // Both kinds of sum at once: the two highest of 43 bits.
+    file["cycles"] =
+        json!([{ "reset": true, "times": 2 }, { "inputs": { "drained_i": "0000000000060000" }, "times": 3 }]);
+    std::fs::write(&path, file.to_string()).unwrap();
+    let ran = tandem(folder.path(), None, &["replay", "run.json"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for part in ["an invariant of the RTL failed", "INV_EDGE_1", "in cycle 2 (seed 5)"] {
+        assert!(ran.stderr.contains(part), "{part:?} is not in {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
 }

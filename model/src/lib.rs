@@ -2,7 +2,7 @@
 //! Golden model of the Tandem accelerator.
 //!
 //! Three layers, never mixed: [`numerics`] are pure functions, the blocks count cycles, register for register as
-//! the RTL does, and [`reference`] says untimed, from the definition, what the answer must be.
+//! the RTL does, and [`mod@reference`] says untimed, from the definition, what the answer must be.
 
 pub mod array;
 pub mod block;

@@ -4,7 +4,7 @@
 use super::operand_decode::operand_decode;
 use super::pe_segment::PeSegment;
 use super::types::{Drained, FLOAT_LATENCY, Geometry, LaneByte, Operand, PeTag, SEGMENT_LANES, ScaleLoad};
-use crate::block::{Visit, Visitor};
+use crate::block::{Uint, Visit, Visitor};
 use crate::common::{DelayLine, TapLine};
 
 /// Rows x segments grid of PE segments with the skew that feeds it.
@@ -55,7 +55,7 @@ impl PeArray {
     }
 
     /// Advances by one clock. `elements`: one byte per lane; `p[r * segments + s]`: what the p wires carry.
-    pub fn clock(&mut self, tag: PeTag, int8: bool, elements: &[u8], p: &[LaneByte]) {
+    pub fn clock(&mut self, tag: PeTag, int8: bool, elements: &[Uint<8>], p: &[LaneByte]) {
         let segments = self.segments.len();
         for (s, column) in self.segments.iter_mut().enumerate() {
             // From the bottom up, so that every row still sees the old operands of the row above.

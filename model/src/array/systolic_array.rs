@@ -109,7 +109,6 @@ impl SystolicArray {
     fn clock_rows(&mut self, i: &Inputs) {
         let segments = self.geometry.segments;
         for (r, row) in self.rows.iter_mut().enumerate() {
-            let now: Vec<_> = row.edges.iter().map(Block::outputs).collect();
             let acc = &i.acc_read_i;
             let segment = usize::from(acc.segment.0);
             self.acc_data_q[r] = if acc.valid && segment < segments {
@@ -117,27 +116,26 @@ impl SystolicArray {
             } else {
                 Float36::ZERO
             };
-            for (s, edge) in row.edges.iter_mut().enumerate() {
+            let end = row.edges[segments - 1].outputs();
+            let partial = row.psum_file.read(usize::from(row.edges[0].outputs().partial_slot_o.0));
+            // From right to left, so that every edge still sees the old output of the one to its left.
+            for s in (0..segments).rev() {
                 let exponents = &i.tile_exponent_i[2 * (r * segments + s)..][..2];
-                edge.clock(&segment_edge::Inputs {
+                let inputs = segment_edge::Inputs {
                     segment_i: Uint(low_u16(s as u64)),
                     drained_i: self.pe_array.drained(r, s),
                     scale_load_i: self.pe_array.scale_load(r, s),
                     row_control_i: self.control[s].row_rows.taps()[r],
                     block_control_i: self.control[s].block_rows.taps()[r],
                     tile_exponent_i: [exponents[0], exponents[1]],
-                    ripple_i: if s == 0 { Float36::ZERO } else { now[s - 1].ripple_o },
-                    partial_i: if s == 0 {
-                        row.psum_file.read(usize::from(now[0].partial_slot_o.0))
-                    } else {
-                        Float36::ZERO
-                    },
+                    ripple_i: if s == 0 { Float36::ZERO } else { row.edges[s - 1].outputs().ripple_o },
+                    partial_i: if s == 0 { partial } else { Float36::ZERO },
                     result_chain_i: acc.chain,
                     result_address_i: acc.address,
                     clear_flags_i: i.clear_flags_i,
-                });
+                };
+                row.edges[s].clock(&inputs);
             }
-            let end = &now[segments - 1];
             if end.partial_write_o {
                 row.psum_file.write(usize::from(end.result_o.slot.0), end.ripple_o);
             }
@@ -178,8 +176,7 @@ impl Block for SystolicArray {
     fn clock(&mut self, i: &Inputs) {
         // Edges read the PEs' and the control lines' old registers, so they go first.
         self.clock_rows(i);
-        let elements: Vec<u8> = i.elements_i.iter().map(|e| e.0.to_le_bytes()[0]).collect();
-        self.pe_array.clock(i.beat_i.pe, i.beat_i.segment.int8, &elements, &i.p_i);
+        self.pe_array.clock(i.beat_i.pe, i.beat_i.segment.int8, &i.elements_i, &i.p_i);
         let entry_last = i.beat_i.pe.mode == Mode::Pv && i.beat_i.pe.last;
         for (s, line) in self.control.iter_mut().enumerate() {
             let now = line.entry.output();
