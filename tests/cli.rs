@@ -500,7 +500,7 @@ const EMPTY_PROJECT: &str = "TANDEM_TEST_EMPTY_PROJECT";
 #[test]
 #[ignore = "the tests of the finder run it in a process of its own"]
 fn find_verilator() {
-    let project = std::env::var_os(EMPTY_PROJECT).expect("it runs in a child process");
+    let Some(project) = std::env::var_os(EMPTY_PROJECT) else { return };
     match tandem_verilate::Verilator::find(Path::new(&project)) {
         Ok(found) => println!("found {}", found.root.display()),
         Err(error) => println!("{error}"),
