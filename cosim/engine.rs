@@ -85,7 +85,7 @@ impl<B: Block> Runner<B> {
                 "--wave shows RTL and model side by side and needs --engine lockstep, got --engine {}",
                 engine.name()
             );
-            return Err(Error::Device(what));
+            return Err(Error::Usage(what));
         }
         Ok(match engine {
             Engine::Lockstep => {

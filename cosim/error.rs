@@ -17,6 +17,9 @@ pub enum Error {
     /// A device could not be made or driven.
     #[error("device: {0}")]
     Device(String),
+    /// Options that do not go together.
+    #[error("{0}")]
+    Usage(String),
     /// A file could not be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {

@@ -295,6 +295,11 @@ impl<B: Block> Lockstep<B> {
                 Err(e) => text.push_str(&format!("\nno replay file: {e}")),
             }
         }
+        match self.failure_waveform(self.cycle) {
+            Ok(Some(path)) => text.push_str(&format!("\nwaveform {}", path.display())),
+            Ok(None) => {}
+            Err(e) => text.push_str(&format!("\nno waveform: {e}")),
+        }
         Error::Invariant(text)
     }
 
@@ -310,18 +315,21 @@ impl<B: Block> Lockstep<B> {
                 Err(e) => mismatch.notes.push(format!("no replay file: {e}")),
             }
         }
-        if let Some(wave) = self.wave.take() {
-            match wave.finish() {
-                Ok(files) => mismatch.wave = files.into_iter().next(),
-                Err(e) => mismatch.notes.push(format!("no waveform: {e}")),
-            }
-        } else if let Some(path) = self.failure_wave.take() {
-            match self.wave_around(&path, cycle) {
-                Ok(()) => mismatch.wave = Some(path),
-                Err(e) => mismatch.notes.push(format!("no waveform: {e}")),
-            }
+        match self.failure_waveform(cycle) {
+            Ok(path) => mismatch.wave = path,
+            Err(e) => mismatch.notes.push(format!("no waveform: {e}")),
         }
         Error::Mismatch(Box::new(mismatch))
+    }
+
+    /// Closes the waveform of the whole run, or makes one around `cycle`.
+    fn failure_waveform(&mut self, cycle: u64) -> Result<Option<PathBuf>> {
+        if let Some(wave) = self.wave.take() {
+            return Ok(wave.finish()?.into_iter().next());
+        }
+        let Some(path) = self.failure_wave.take() else { return Ok(None) };
+        self.wave_around(&path, cycle)?;
+        Ok(Some(path))
     }
 
     /// Runs again from the last snapshot with recording on.
@@ -334,7 +342,11 @@ impl<B: Block> Lockstep<B> {
             // After the failure the last inputs stay.
             let (rst_ni, image) = self.recording.at(at.min(cycle));
             let mut frame = Frame { cycle: at, rst_ni, inputs: image.to_vec(), ..Frame::default() };
-            self.clock_rtl(&mut frame)?;
+            match self.clock_rtl(&mut frame) {
+                // The failure that this waveform leads to.
+                Err(Error::Invariant(_)) => break,
+                other => other?,
+            }
             self.golden.replay(rst_ni, &frame.inputs);
             self.record_sample(&frame)?;
         }

@@ -115,8 +115,22 @@ fn main() -> ExitCode {
     };
     let ended = run(cli).and_then(|code| written().map(|()| code));
     ended.unwrap_or_else(|e| {
-        eprintln!("error: {e:#}");
+        eprintln!("error: {}", told_once(&e));
         ExitCode::from(exit_code(&e))
+    })
+}
+
+/// An error with its causes, each told once: messages of ours name their cause already.
+fn told_once(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut told, cause| {
+        let cause = cause.to_string();
+        if !told.contains(&cause) {
+            if !told.is_empty() {
+                told.push_str(": ");
+            }
+            told.push_str(&cause);
+        }
+        told
     })
 }
 

@@ -493,33 +493,15 @@ fn output_that_cannot_be_written_is_told() {
 
 // ---- without Verilator ----
 
-/// Set for the child process that looks for Verilator.
-const EMPTY_PROJECT: &str = "TANDEM_TEST_EMPTY_PROJECT";
-
-/// Not a test of its own: prints what the finder says, in the environment that the tests below give it.
-#[test]
-#[ignore = "the tests of the finder run it in a process of its own"]
-fn find_verilator() {
-    let Some(project) = std::env::var_os(EMPTY_PROJECT) else { return };
-    match tandem_verilate::Verilator::find(Path::new(&project)) {
-        Ok(found) => println!("found {}", found.root.display()),
-        Err(error) => println!("{error}"),
-    }
-}
-
-/// What the finder says in a process with these variables.
+/// What the finder says of a project with these values of `VERILATOR_ROOT` and, instead of nothing, `PATH`.
 fn found(variables: &[(&str, &Path)], folder: &Path) -> String {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "find_verilator", "--ignored", "--nocapture"])
-        .env_remove("VERILATOR_ROOT")
-        .env("PATH", folder.join("none"))
-        .env(EMPTY_PROJECT, folder)
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&child.stdout).into_owned();
-    assert!(child.status.success() && text.contains("1 passed"), "{text}");
-    text
+    let value = |name| variables.iter().find(|(n, _)| *n == name).map(|(_, path)| path.as_os_str());
+    let nowhere = folder.join("none");
+    let path = value("PATH").unwrap_or(nowhere.as_os_str());
+    match tandem_verilate::Verilator::find_in(folder, value("VERILATOR_ROOT"), Some(path)) {
+        Ok(found) => format!("found {}", found.root.display()),
+        Err(error) => error.to_string(),
+    }
 }
 
 #[test]
@@ -543,7 +525,7 @@ fn unusable_verilator_is_told_with_the_reason() {
     assert!(message.contains(&reason) && message.contains("Run `make setup`"), "{message}");
 }
 
-/// The child process does find a Verilator where there is one.
+/// The finder does find a Verilator where there is one.
 #[test]
 fn verilator_of_the_project_is_found() {
     let root = tandem_verilate::Verilator::find(project()).unwrap().root;

@@ -141,13 +141,7 @@ fn int8(block: &[f32; BLOCK]) -> MxInt8Block {
 /// # Errors
 /// Bad input, or a mismatch.
 pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Result<Report> {
-    let checkpoint = Checkpoint::load(&options.model)?;
-    let tokenizer = Tokenizer::load(&options.model, &checkpoint.config)?;
-    let ids = tokenizer.encode(&options.prompt)?;
-    let forward = Forward::new(&checkpoint)?;
-    let mut inputs = Inputs::default();
-    forward.step(&mut forward.cache(), &ids, &mut inputs)?;
-
+    // First what fails fast.
     let geometry = options.geometry;
     let device = Device::array(geometry);
     let mut runner = Runner::new(
@@ -158,6 +152,13 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
         &options.failure,
         options.wave.as_deref(),
     )?;
+    let checkpoint = Checkpoint::load(&options.model)?;
+    let tokenizer = Tokenizer::load(&options.model, &checkpoint.config)?;
+    let ids = tokenizer.encode(&options.prompt)?;
+    let forward = Forward::new(&checkpoint)?;
+    let mut inputs = Inputs::default();
+    forward.step(&mut forward.cache(), &ids, &mut inputs)?;
+
     let linears: Vec<_> = checkpoint.linears().collect();
     let mut report = Report {
         engine: options.engine.name(),

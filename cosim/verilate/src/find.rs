@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Finds a Verilator that works.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,13 +26,22 @@ impl Verilator {
     /// # Errors
     /// [`VerilateError::NotFound`] when none of them is new enough.
     pub fn find(project: &Path) -> Result<Self> {
+        let variable = |name| std::env::var_os(name);
+        Self::find_in(project, variable("VERILATOR_ROOT").as_deref(), variable("PATH").as_deref())
+    }
+
+    /// [`Verilator::find`] with these values of `VERILATOR_ROOT` and `PATH`.
+    ///
+    /// # Errors
+    /// [`VerilateError::NotFound`].
+    pub fn find_in(project: &Path, root: Option<&OsStr>, path: Option<&OsStr>) -> Result<Self> {
         let tools = project.join(".tools");
         let mut candidates = Vec::new();
-        if let Some(root) = std::env::var_os("VERILATOR_ROOT") {
+        if let Some(root) = root {
             candidates.push(PathBuf::from(root));
         } else {
             candidates.extend(wheel_root(&tools));
-            candidates.extend(root_on_path());
+            candidates.extend(root_on_path(path.unwrap_or_default()));
         }
         let mut rejected = Vec::new();
         for root in candidates {
@@ -99,8 +109,9 @@ fn wheel_root(tools: &Path) -> Option<PathBuf> {
 }
 
 /// Root that the `verilator` on PATH reports.
-fn root_on_path() -> Option<PathBuf> {
-    let out = Command::new("verilator").args(["--getenv", "VERILATOR_ROOT"]).output().ok()?;
+fn root_on_path(path: &OsStr) -> Option<PathBuf> {
+    let mut command = Command::new("verilator");
+    let out = command.env("PATH", path).args(["--getenv", "VERILATOR_ROOT"]).output().ok()?;
     let root = String::from_utf8(out.stdout).ok()?;
     (!root.trim().is_empty()).then(|| PathBuf::from(root.trim()))
 }

@@ -47,6 +47,12 @@ impl FloatAdd {
         self.rounded_q
     }
 
+    /// Cycles from the operands to a register.
+    pub(super) fn stage(register: &str) -> Option<u64> {
+        let stages = ["ordered", "aligned", "summed", "rounded"];
+        stages.iter().zip(0..).find(|(name, _)| register.starts_with(*name)).map(|(_, stage)| stage)
+    }
+
     /// Advances by one clock.
     #[inline]
     pub fn advance(&mut self, a: Float36, b: Float36) {
@@ -71,6 +77,10 @@ impl Block for FloatAdd {
 
     fn clock(&mut self, inputs: &Inputs) {
         self.advance(inputs.a_i, inputs.b_i);
+    }
+
+    fn depth(&self, path: &str) -> Option<u64> {
+        Self::stage(path)
     }
 
     fn reset(&mut self) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/array/systolic_array.sv`.
 
+use super::float_add::FloatAdd;
 use super::float_file::FloatFile;
 use super::pe_array::PeArray;
 use super::segment_edge::{self, SegmentEdge};
@@ -216,10 +217,7 @@ fn depth(path: &str) -> Option<u64> {
     };
     let skew = index("gen_row")? + (2 * FLOAT_LATENCY) as u64 * index("gen_segment")?;
     let edge = (SEGMENT_LANES + 2) as u64;
-    let adder = |start: u64, register: &str| {
-        let stages = ["ordered", "aligned", "summed", "rounded"];
-        stages.iter().zip(start..).find(|(name, _)| register.starts_with(*name)).map(|(_, stage)| stage)
-    };
+    let adder = |start: u64, register: &str| Some(start + FloatAdd::stage(register)?);
     let (_, register) = path.rsplit_once('.')?;
     let stage = if path.contains(".u_pe.") {
         1 + index("gen_lane")?
