@@ -366,6 +366,10 @@ impl<B: Block> Dut<B> for Lockstep<B> {
         self.outputs.clone()
     }
 
+    fn settle(&mut self) -> std::result::Result<(), DutError> {
+        Self::settle(self).map_err(Into::into)
+    }
+
     fn finish(&mut self) -> std::result::Result<(), DutError> {
         Self::finish(self)?;
         Ok(())

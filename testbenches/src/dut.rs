@@ -19,6 +19,14 @@ pub trait Dut<B: Block> {
     /// Outputs after the last clock.
     fn outputs(&self) -> B::Outputs;
 
+    /// Waits until all clocks so far have been checked.
+    ///
+    /// # Errors
+    /// When something is wrong.
+    fn settle(&mut self) -> Result<(), DutError> {
+        Ok(())
+    }
+
     /// Checks what is only checked at the end (memories).
     ///
     /// # Errors

@@ -177,13 +177,14 @@ impl<'a> ArrayDriver<'a> {
         self.clock(Slot::default(), AccRead::default(), false)
     }
 
-    /// Bubbles until everything in flight has left the array.
+    /// Bubbles until everything in flight has left the array and has been checked.
     ///
     /// # Errors
     /// When the device finds something wrong.
     pub fn drain(&mut self) -> Result<(), DutError> {
         let cycles = SystolicArray::result_latency(self.geometry) + self.geometry.rows + 1;
-        (0..cycles).try_for_each(|_| self.bubble())
+        (0..cycles).try_for_each(|_| self.bubble())?;
+        self.dut.settle()
     }
 
     /// Clears the sticky flags.

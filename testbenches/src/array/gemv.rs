@@ -13,6 +13,7 @@ use tandem_model::block::{Uint, low_u16};
 use tandem_model::numerics::{Float36, MxFp4Block, MxInt8Block};
 
 use super::driver::{ArrayDriver, Slot};
+use crate::bench::WrongAnswer;
 use crate::dut::DutError;
 
 /// Blocks of what streams: weights or keys, row by row.
@@ -210,11 +211,16 @@ pub fn run_gemv(
     let mut next = vec![0; rows];
     for result in emitted {
         let feature = &mut next[result.row];
-        assert_eq!(*feature % PSUM_SLOTS, usize::from(result.slot), "results in the order of the beats");
+        if *feature >= matrix.features || *feature % PSUM_SLOTS != usize::from(result.slot) {
+            let what = format!("result {feature} of row {} says slot {}", result.row, result.slot);
+            return Err(WrongAnswer(what).into());
+        }
         results[*feature * rows + result.row] = result.value;
         *feature += 1;
     }
-    assert!(next.iter().all(|&n| n == matrix.features), "one result per feature and row, got {next:?}");
+    if next.iter().any(|&n| n != matrix.features) {
+        return Err(WrongAnswer(format!("{} results per row expected, got {next:?}", matrix.features)).into());
+    }
     Ok(GemvRun { results, traffic, cycles })
 }
 
