@@ -8,6 +8,7 @@ use tandem_model::devices::Device;
 use tandem_testbenches::{Dut, DutError, ModelOnly};
 
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupted;
 use crate::lockstep::{Lockstep, RtlOnly, Totals};
 
 /// Engines of the command line.
@@ -129,7 +130,11 @@ impl<B: Block> Runner<B> {
 /// An error that a test bench handed through, back in its own type where it is one of ours.
 #[must_use]
 pub fn unbox(error: DutError) -> anyhow::Error {
-    match error.downcast::<Error>() {
+    let error = match error.downcast::<Error>() {
+        Ok(ours) => return anyhow::Error::new(*ours),
+        Err(other) => other,
+    };
+    match error.downcast::<Interrupted>() {
         Ok(ours) => anyhow::Error::new(*ours),
         Err(other) => anyhow::Error::from_boxed(other),
     }

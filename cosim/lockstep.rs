@@ -31,8 +31,10 @@ pub struct Totals {
     pub registers: u64,
     /// Their bits.
     pub bits: u64,
-    /// Bits in memories, compared whole at snapshots.
+    /// Bits in memories.
     pub memory_bits: u64,
+    /// Bits of the memory entries that had been written, and so were compared, at the last comparison.
+    pub written_bits: u64,
 }
 
 /// Names and layouts of a device.
@@ -74,6 +76,7 @@ pub struct Lockstep<B: Block> {
     recording: Recording,
     snapshot: Option<u64>,
     cycle: u64,
+    written_bits: u64,
     wave: Option<Wave>,
     failure_wave: Option<PathBuf>,
     failure_replay: Option<PathBuf>,
@@ -114,6 +117,7 @@ impl<B: Block> Lockstep<B> {
             recording,
             snapshot: None,
             cycle: 0,
+            written_bits: 0,
             wave: None,
             failure_wave: None,
             failure_replay: None,
@@ -174,6 +178,7 @@ impl<B: Block> Lockstep<B> {
             registers: fields.registers.iter().map(|f| f.elements as u64).sum(),
             bits: fields.register_bits(),
             memory_bits: fields.memories.iter().map(Field::bits).sum(),
+            written_bits: self.written_bits,
         }
     }
 
@@ -275,6 +280,11 @@ impl<B: Block> Lockstep<B> {
         }
         let Memories { image: golden, written: mask } = self.golden.memories();
         let mut rtl = self.rtl_device.memories()?;
+        let written = |f: &Field| {
+            let entries = mask[f.offset..][..f.bytes()].chunks(image::element_bytes(f.width));
+            entries.filter(|entry| entry[0] != 0).count() as u64 * u64::from(f.width)
+        };
+        self.written_bits = self.layout.fields.memories.iter().map(written).sum();
         // An entry that nobody wrote holds anything.
         for (byte, (model, mask)) in rtl.iter_mut().zip(golden.iter().zip(&mask)) {
             if *mask == 0 {
@@ -283,11 +293,25 @@ impl<B: Block> Lockstep<B> {
         }
         let mut found = Vec::new();
         Difference::collect(Side::Memory, &self.layout.fields.memories, &rtl, &golden, &mut found);
-        if found.is_empty() { Ok(()) } else { Err(self.fail(self.cycle.saturating_sub(1), found)) }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let mut error = self.fail(self.cycle.saturating_sub(1), found);
+        if let Error::Mismatch(mismatch) = &mut error {
+            let note = format!(
+                "memories are compared every {SNAPSHOT_INTERVAL} cycles: the write came before this cycle"
+            );
+            mismatch.notes.push(note);
+        }
+        Err(error)
     }
 
     /// An invariant of the RTL failed: its message, the cycle, and a replay file.
     fn broken_invariant(&mut self, message: String) -> Error {
+        // A difference that the model has not told yet came first, and says more.
+        if let Some(divergence) = self.golden.settle() {
+            return self.diverged(&divergence);
+        }
         let mut text = format!("{message} in cycle {} (seed {})", self.cycle, self.recording.seed);
         if let Some(path) = self.failure_replay.take() {
             match self.recording.write(&path) {
@@ -339,9 +363,10 @@ impl<B: Block> Lockstep<B> {
         self.rtl_device.restore()?;
         self.wave = Some(Wave::create(path, &self.layout.signals(), Options::default())?);
         for at in start..=cycle + WAVE_AFTER {
-            // After the failure the last inputs stay.
+            // After the failure the inputs are idle, which is always legal.
             let (rst_ni, image) = self.recording.at(at.min(cycle));
-            let mut frame = Frame { cycle: at, rst_ni, inputs: image.to_vec(), ..Frame::default() };
+            let inputs = if at > cycle { vec![0; image.len()] } else { image.to_vec() };
+            let mut frame = Frame { cycle: at, rst_ni, inputs, ..Frame::default() };
             match self.clock_rtl(&mut frame) {
                 // The failure that this waveform leads to.
                 Err(Error::Invariant(_)) => break,

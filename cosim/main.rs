@@ -16,7 +16,7 @@ use tandem::jobs::matvec::{MatrixReport, Weights};
 use tandem::jobs::{bench, fuzz, list, matvec, replay};
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
-use tandem_testbenches::property::Limits;
+use tandem_testbenches::property::{Limits, Panicked};
 
 #[derive(Parser)]
 #[command(name = "tandem", version, about)]
@@ -142,6 +142,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     } else if chain.any(|e| {
         e.downcast_ref::<tandem::Error>().is_some_and(tandem::Error::is_verdict)
             || e.is::<tandem_testbenches::WrongAnswer>()
+            || e.is::<Panicked>()
     }) {
         1
     } else {
@@ -258,20 +259,13 @@ fn devices(block: &str) -> anyhow::Result<Vec<Device>> {
 }
 
 fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode> {
-    if !json {
-        say!(
-            "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10} {:>10}",
-            "matrix",
-            "shape",
-            "passes",
-            "beats",
-            "cycles",
-            "util",
-            "vs f64",
-            "quantised"
-        );
-    }
+    // The table begins with its first row: bad input leaves no header behind.
+    let mut begun = json;
     let report = matvec::run(options, |m| {
+        if !begun {
+            print_matrix_header();
+            begun = true;
+        }
         if !json {
             print_matrix(m);
         }
@@ -288,9 +282,10 @@ fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode>
         );
         if options.engine == Engine::Lockstep {
             say!(
-                "compared at every clock: {} registers, {} bits; at snapshots: {} bits of memories",
+                "compared at every clock: {} registers, {} bits; at snapshots: {} of {} bits of memories (those written)",
                 report.registers,
                 report.bits,
+                report.written_bits,
                 report.memory_bits
             );
         }
@@ -306,6 +301,20 @@ fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode>
         }
     }
     Ok(if report.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+fn print_matrix_header() {
+    say!(
+        "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10} {:>10}",
+        "matrix",
+        "shape",
+        "passes",
+        "beats",
+        "cycles",
+        "util",
+        "vs f64",
+        "quantised"
+    );
 }
 
 fn print_matrix(m: &MatrixReport) {

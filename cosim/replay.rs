@@ -16,7 +16,8 @@ const VERSION: u32 = 1;
 /// A recording is held in memory; an absurd count is a damaged file.
 const MOST_CYCLES: u64 = 100_000_000;
 
-/// The inputs of every clock since the start.
+/// The inputs of every clock since the start, in memory: about 160 bytes a clock for the `small` array, so 10^8 clocks (what a
+/// replay file may hold) are 16 GB. Longer jobs run in pieces.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// The device.

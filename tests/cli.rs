@@ -415,10 +415,13 @@ fn table_of_matvec_shows_every_matrix_and_what_was_compared() {
     let array = run(&["list", "--json"]).json();
     let array = array.as_array().unwrap().iter().find(|e| e["device"] == "systolic_array_small").unwrap();
     let compared = format!(
-        "compared at every clock: {} registers, {} bits; at snapshots: {} bits of memories",
-        array["registers"], array["register_bits"], array["memory_bits"]
+        "compared at every clock: {} registers, {} bits; at snapshots: ",
+        array["registers"], array["register_bits"]
     );
-    for part in ["layer 0 q_proj ", "layer 0 down_proj ", "\nlm_head ", "\n8 of 8 matrices", &compared] {
+    let of_memories = format!(" of {} bits of memories (those written)", array["memory_bits"]);
+    for part in
+        ["layer 0 q_proj ", "layer 0 down_proj ", "\nlm_head ", "\n8 of 8 matrices", &compared, &of_memories]
+    {
         assert!(ran.stdout.contains(part), "{part:?} is not in {}", ran.stdout);
     }
     assert!(ran.stdout.contains("waveform out.fst"), "{}", ran.stdout);
@@ -532,4 +535,53 @@ fn verilator_of_the_project_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let message = found(&[("VERILATOR_ROOT", &root)], folder.path());
     assert!(message.contains(&format!("found {}", root.display())), "{message}");
+}
+
+// ---- Ctrl-C ----
+
+/// Runs a command, interrupts it as soon as `ready` says so of its output, and gives code, output and errors.
+#[cfg(unix)]
+fn interrupted(folder: &Path, args: &[&str], ready: &str) -> (Option<i32>, String, String) {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(args)
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains(ready) {
+        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "ended before {ready:?}: {text}");
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    lines.read_to_string(&mut text).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    (ended.status.code(), text, String::from_utf8_lossy(&ended.stderr).into_owned())
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_matvec_gives_its_figures_so_far() {
+    let folder = with_model();
+    let prompt = "the value is moved into the closure ".repeat(12);
+    let args = ["matvec", "--model", "model", "--geometry", "slim", "--prompt", &prompt];
+    let (code, text, errors) = interrupted(folder.path(), &args, "layer 0 q_proj");
+    assert_eq!(code, Some(130), "{text}{errors}");
+    assert!(text.contains(" of 22 matrices, ") && !text.contains("\n22 of 22 "), "{text}");
+    assert!(text.contains("compared at every clock"), "{text}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_fuzz_ends_with_130() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["fuzz", "--block", "segment", "--seconds", "8"];
+    let (code, text, errors) = interrupted(folder.path(), &args, "segment_edge_small");
+    assert_eq!(code, Some(130), "{text}{errors}");
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
-use tandem_testbenches::property::{Limits, Outcome, check};
+use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::{Bench, Dut, DutError};
 
@@ -85,8 +85,10 @@ fn campaign<B: Bench>(bench: &B, device: Device, options: &Options) -> anyhow::R
         let (replay, wave) = options.failure.paths(device.name, options.seed);
         engine.on_failure(Some(replay.clone()), Some(wave));
         let mut coverage = outcome.coverage.clone();
-        let verdict =
-            bench.run(&failure.case, &mut engine, &mut coverage).and_then(|()| Dut::finish(&mut engine));
+        let verdict = catching(|| {
+            bench.run(&failure.case, &mut engine, &mut coverage)?;
+            Dut::finish(&mut engine)
+        });
         let error =
             verdict.err().unwrap_or_else(|| Error::Device("the failure did not repeat".to_owned()).into());
         let error = unbox(error);
@@ -94,8 +96,10 @@ fn campaign<B: Bench>(bench: &B, device: Device, options: &Options) -> anyhow::R
         let replay_line = if error.downcast_ref::<Error>().is_some_and(Error::is_verdict) {
             String::new()
         } else {
-            engine.recording().write(&replay)?;
-            format!("\nreplay with: tandem replay {}", replay.display())
+            match engine.recording().write(&replay) {
+                Ok(()) => format!("\nreplay with: tandem replay {}", replay.display()),
+                Err(e) => format!("\nno replay file: {e}"),
+            }
         };
         let seed = options.seed;
         return Err(error.context(format!(

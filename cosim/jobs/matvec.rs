@@ -100,8 +100,10 @@ pub struct Report {
     pub registers: u64,
     /// Bits compared at every clock.
     pub bits: u64,
-    /// Bits in memories, compared at snapshots.
+    /// Bits in memories.
     pub memory_bits: u64,
+    /// Bits of them that the run wrote, compared at snapshots.
+    pub written_bits: u64,
     /// Wall time of the simulation, seconds.
     pub seconds: f64,
     /// Simulated cycles per second.
@@ -171,6 +173,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
         registers: 0,
         bits: 0,
         memory_bits: 0,
+        written_bits: 0,
         seconds: 0.0,
         cycles_per_second: 0.0,
         interrupted: false,
@@ -219,6 +222,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
         report.registers = totals.registers;
         report.bits = totals.bits;
         report.memory_bits = totals.memory_bits;
+        report.written_bits = totals.written_bits;
     }
     report.seconds = start.elapsed().as_secs_f64();
     report.cycles_per_second = as_f64(report.cycles) / report.seconds;
@@ -297,7 +301,7 @@ impl Deviation {
     }
 
     fn relative(&self) -> f64 {
-        if self.norm == 0.0 { 0.0 } else { (self.difference / self.norm).sqrt() }
+        if self.difference == 0.0 { 0.0 } else { (self.difference / self.norm).sqrt() }
     }
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs a [`Bench`] on random cases and shrinks what fails.
 
+use std::any::Any;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use proptest::strategy::Strategy;
@@ -44,6 +46,32 @@ pub struct Failure<C> {
     pub device_seed: u64,
     /// What went wrong.
     pub error: DutError,
+}
+
+/// The model or the bench panicked: one of its contracts is broken.
+#[derive(Debug)]
+pub struct Panicked(String);
+
+impl std::fmt::Display for Panicked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a contract of the model is broken: {}", self.0)
+    }
+}
+
+impl std::error::Error for Panicked {}
+
+/// Runs something that may break a contract of the model, which is a panic: it must not take the case with it.
+///
+/// # Errors
+/// What `run` says, or [`Panicked`].
+pub fn catching(run: impl FnOnce() -> Result<(), DutError>) -> Result<(), DutError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(Panicked(message(&*panic)).into()))
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }
 
 /// Generator of a seed, the same everywhere.
@@ -92,7 +120,8 @@ pub fn check<'a, B: Bench>(
         let result = runner.run_one(tree, |case| run(&case).map_err(|e| TestCaseError::fail(e.to_string())));
         outcome.cases += 1;
         if let Err(TestError::Fail(_, case)) = result {
-            let error = run(&case).expect_err("a failing case fails again: everything comes from its seeds");
+            let again = catching(|| run(&case));
+            let error = again.expect_err("a failing case fails again: everything comes from its seeds");
             outcome.failure = Some(Failure { case, device_seed, error });
             break;
         }
