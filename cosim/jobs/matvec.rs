@@ -12,6 +12,7 @@ use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::devices::Device;
 use tandem_model::numerics::{MxFp4Block, MxInt8Block, ScaleRule};
+use tandem_testbenches::WrongAnswer;
 use tandem_testbenches::array::{ArrayDriver, Matrix, Stalls, Stationary, Stream, run_gemv};
 
 use super::progress;
@@ -266,7 +267,9 @@ fn matvec(
             let x = &pass[row * matrix.blocks..][..matrix.blocks];
             let results: Vec<f64> =
                 run.results.iter().skip(row).step_by(geometry.rows).map(|r| r.to_f64()).collect();
-            error.add(&results, same_codes(matrix, x));
+            let codes: Vec<Codes> = same_codes(matrix, x).collect();
+            judge(&results, &codes, matrix.blocks)?;
+            error.add(&results, codes.iter().map(|c| c.sum));
             quantisation.add(&results, exact.products(index * geometry.rows + row));
         }
     }
@@ -305,17 +308,41 @@ impl Deviation {
     }
 }
 
-/// A token's products in binary64 on the codes that the array sees, feature by feature.
-fn same_codes<'a>(matrix: &'a Matrix, x: &[MxInt8Block]) -> impl Iterator<Item = f64> + use<'a> {
+/// One product in binary64 on the codes that the array sees.
+struct Codes {
+    sum: f64,
+    /// Sum of the blocks' magnitudes: what the error bound scales with.
+    magnitudes: f64,
+}
+
+/// A token's products, feature by feature. A block without a number (scale code 255) counts as 0, as in the array.
+fn same_codes<'a>(matrix: &'a Matrix, x: &[MxInt8Block]) -> impl Iterator<Item = Codes> + use<'a> {
     let x: Vec<_> = x.iter().map(MxInt8Block::dequantise_f64).collect();
     let dot = |w: [f64; BLOCK], x: &[f64; BLOCK]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
     (0..matrix.features).map(move |feature| {
         let range = feature * matrix.blocks..(feature + 1) * matrix.blocks;
-        match &matrix.weights {
-            Stream::Fp4(w) => w[range].iter().zip(&x).map(|(w, x)| dot(w.dequantise_f64(), x)).sum(),
-            Stream::Int8(w) => w[range].iter().zip(&x).map(|(w, x)| dot(w.dequantise_f64(), x)).sum(),
-        }
+        let blocks: Vec<f64> = match &matrix.weights {
+            Stream::Fp4(w) => w[range].iter().zip(&x).map(|(w, x)| dot(w.dequantise_f64(), x)).collect(),
+            Stream::Int8(w) => w[range].iter().zip(&x).map(|(w, x)| dot(w.dequantise_f64(), x)).collect(),
+        };
+        let numbers = || blocks.iter().filter(|b| !b.is_nan());
+        Codes { sum: numbers().sum(), magnitudes: numbers().map(|b| b.abs()).sum() }
     })
+}
+
+/// Every result must lie within the bound of docs/numerics.md, "Error of a dot product".
+fn judge(results: &[f64], codes: &[Codes], blocks: usize) -> anyhow::Result<()> {
+    let additions = as_f64(blocks as u64) * 2f64.powi(-24);
+    // One part in 2^40 more, for binary64's own rounding.
+    let gamma = additions / (1.0 - additions) + 2f64.powi(-40);
+    for (feature, (result, Codes { sum, magnitudes })) in results.iter().zip(codes).enumerate() {
+        if (result - sum).abs() > gamma * magnitudes {
+            let bound = gamma * magnitudes;
+            let what = format!("feature {feature}: {result} instead of {sum}, beyond the bound {bound:e}");
+            return Err(WrongAnswer(what).into());
+        }
+    }
+    Ok(())
 }
 
 /// Weights and activations as the checkpoint and the forward pass have them.
@@ -331,5 +358,18 @@ impl Unquantised<'_> {
         let x = &self.activations[token * self.columns..][..self.columns];
         let dot = move |w: &[f32]| w.iter().zip(x).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum();
         self.weights.chunks(self.columns).map(dot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_beyond_the_bound_is_refused() {
+        let codes = [Codes { sum: 3.0, magnitudes: 5.0 }];
+        assert!(judge(&[3.0 + 2f64.powi(-23)], &codes, 4).is_ok());
+        let error = judge(&[3.0 + 2f64.powi(-18)], &codes, 4).unwrap_err();
+        assert!(error.is::<WrongAnswer>() && error.to_string().contains("feature 0"), "{error}");
     }
 }
