@@ -67,11 +67,12 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
 }
 
 fn campaign<B: Bench>(bench: &B, device: Device, options: &Options) -> anyhow::Result<Report> {
-    let make = |seed: u64| {
+    let engine = |seed: u64| -> Result<Lockstep<B::Block>, Error> {
         let mut engine = Lockstep::linked(device.name, bench.model(), seed)?;
         engine.originate(format!("tandem fuzz --block {} --seed {}", device.kind.name(), options.seed));
-        Ok::<Box<dyn Dut<B::Block>>, DutError>(Box::new(engine))
+        Ok(engine)
     };
+    let make = |seed| Ok::<Box<dyn Dut<B::Block>>, DutError>(Box::new(engine(seed)?));
     let bar = super::progress(0, device.name);
     let outcome: Outcome<B::Case> = check(bench, options.limits, options.seed, make, |cases| {
         bar.set_position(cases);
@@ -80,8 +81,7 @@ fn campaign<B: Bench>(bench: &B, device: Device, options: &Options) -> anyhow::R
     bar.finish_and_clear();
     if let Some(failure) = &outcome.failure {
         // Once more, with files.
-        let mut engine = Lockstep::linked(device.name, bench.model(), failure.device_seed)?;
-        engine.originate(format!("tandem fuzz --block {} --seed {}", device.kind.name(), options.seed));
+        let mut engine = engine(failure.device_seed)?;
         let (replay, wave) = options.failure.paths(device.name, options.seed);
         engine.on_failure(Some(replay.clone()), Some(wave));
         let mut coverage = outcome.coverage.clone();
