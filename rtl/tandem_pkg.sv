@@ -12,6 +12,31 @@ package tandem_pkg;
   // Longest head: it sets the depth of the accumulator files.
   localparam int unsigned MaxHeadDim = 128;
 
+  // Banks of a bank group.
+  localparam int unsigned Banks = 4;
+  // Data bytes of a SECDED codeword.
+  localparam int unsigned CodewordBytes = 8;
+  // Bits of a word address, more than any geometry's banks need.
+  localparam int unsigned WordAddressBits = 16;
+  // Heads between command and last result.
+  localparam int unsigned Contexts = 4;
+  // Tiles between the first word of K and the last beat of V.
+  localparam int unsigned TileSlots = 4;
+  // Bits of a token's position in its session.
+  localparam int unsigned PositionBits = 20;
+  // Fraction bits of a score in fixed point.
+  localparam int unsigned ScoreFractionBits = 12;
+  // Bits of the integer part of a score, signed.
+  localparam int unsigned ScoreExponentBits = 11;
+  // Bits of 2^fraction, 1.0 to below 2.0.
+  localparam int unsigned MantissaBits = 12;
+  // Pipeline stages of exp2.
+  localparam int unsigned Exp2Latency = 3;
+  // Cycles from a feed tag to its p.
+  localparam int unsigned FeedLatency = 3;
+  // Cycles from a read of the bank group to its word.
+  localparam int unsigned ReadLatency = 2;
+
   // ---- float: docs/numerics.md, "The float" ----
   localparam int unsigned FractionBits = 23;
   localparam int unsigned ExponentBits = 12;
@@ -124,6 +149,143 @@ package tandem_pkg;
     logic       chain;
     logic [6:0] address;  // {bank, part, lane}; without the part bit where a chain has one part
   } acc_read_t;
+
+  // ---- banks ----
+  typedef struct packed {
+    logic                       valid;
+    logic [WordAddressBits-1:0] address;
+  } bank_read_t;
+
+  typedef struct packed {
+    logic                       valid;
+    logic                       commit;  // the last word of a tile
+    logic [WordAddressBits-1:0] address;
+  } bank_fill_t;
+
+  typedef struct packed {
+    logic        valid;
+    logic        uncorrectable;  // a codeword of this word has two wrong bits
+  } bank_word_t;
+
+  typedef struct packed {
+    logic [15:0]                corrected;      // codewords read with one wrong bit; stays at its maximum
+    logic [15:0]                uncorrectable;  // codewords read with two wrong bits; stays at its maximum
+    logic [WordAddressBits-1:0] first_uncorrectable;  // address of the first of them
+  } bank_errors_t;
+
+  // ---- attention: a head's command ----
+  typedef struct packed {
+    logic                       valid;
+    logic                       int8;    // K and V are MXINT8, else MXFP4
+    logic                       wide;    // head of 128, else of 64
+    logic                       causal;  // a row sees no key after its own position
+    logic [PositionBits-1:0]    window;  // a row sees this many keys up to its position; 0: all
+    logic [PositionBits-1:0]    tokens;  // keys of the session
+    logic [WordAddressBits-1:0] base;    // where tile 0 lies or would lie
+  } command_t;
+
+  // ---- attention: what travels with a word from the banks to the array ----
+  typedef enum logic [1:0] {
+    KindKeyScale   = 2'd0,
+    KindValueScale = 2'd1,
+    KindKey        = 2'd2,
+    KindValue      = 2'd3
+  } kind_e;
+
+  typedef struct packed {
+    logic       valid;
+    kind_e      kind;
+    logic [1:0] head;        // context
+    logic [1:0] tile;        // slot
+    logic [1:0] part;
+    logic [4:0] beat;        // elements: token of the tile's group; scales: word of the part
+    logic       last;        // last beat of the part
+    logic       tile_first;  // first beat of the tile
+    logic       tile_last;   // last beat of the tile
+    logic       head_first;  // of the first tile of the head
+    logic       head_last;   // of the last tile of the head
+  } word_tag_t;
+
+  // ---- attention: softmax ----
+  typedef struct packed {
+    logic       valid;
+    logic       first;  // of the tile
+    logic [1:0] tile;   // slot
+    logic [4:0] beat;
+  } score_tag_t;
+
+  // mantissa x 2^(exponent + 1 - MantissaBits)
+  typedef struct packed {
+    logic                                visible;  // else masked: 0
+    logic signed [ScoreExponentBits-1:0] exponent;
+    logic        [MantissaBits-1:0]      mantissa;
+  } weight_t;
+
+  typedef struct packed {
+    logic       valid;      // a PV beat: p is wanted
+    logic       int8;
+    logic [1:0] tile;       // slot
+    logic [1:0] part;
+    logic [4:0] beat;
+    logic       last;       // last beat of the part
+    logic       acc_first;  // of the first tile of the head
+    logic       acc_bank;
+    logic       load;       // the slot carries a stationary operand instead
+    logic [1:0] load_head;  // context
+    logic [1:0] load_part;
+    logic [5:0] load_count;
+  } feed_tag_t;
+
+  // Sum of a tile's p without V's scales: number x 2^exponent.
+  typedef struct packed {
+    logic               valid;
+    logic               acc_first;
+    logic               acc_bank;
+    logic        [12:0] number;
+    logic signed [11:0] exponent;
+  } tile_sum_t;
+
+  typedef struct packed {
+    logic clamped;
+    logic nan_scale;
+  } softmax_flags_t;
+
+  typedef struct packed {
+    logic       valid;
+    logic [1:0] head;  // context
+    logic [1:0] part;
+    logic [5:0] count;  // lane, or 32 for the scale
+  } operand_write_t;
+
+  // ---- attention: results ----
+  typedef struct packed {
+    logic       valid;
+    logic [1:0] head;      // context
+    logic       int8;
+    logic       wide;
+    logic       acc_bank;
+  } head_end_t;
+
+  typedef struct packed {
+    logic       valid;
+    logic       last;  // of the head
+    logic [1:0] head;  // context
+    logic [1:0] block;
+    logic [4:0] lane;
+  } attended_t;
+
+  typedef struct packed {
+    logic empty;     // a row without a key: its result is +0
+    logic overflow;  // a result beyond binary32's range
+  } normaliser_flags_t;
+
+  typedef struct packed {
+    logic empty;
+    logic overflow;
+    logic clamped;
+    logic nan_scale;
+    logic saturated;
+  } attention_flags_t;
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).
   function automatic int unsigned chain_parts(input int unsigned segments);

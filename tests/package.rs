@@ -8,13 +8,15 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use support::{project, text, tree};
+use tandem_model::array;
 use tandem_model::array::Geometry;
-use tandem_model::array::types::{
-    FLOAT_LATENCY, MAX_HEAD_DIM, Mode, PSUM_SLOTS, SEGMENT_LANES, packed_structs,
-};
+use tandem_model::array::types::{FLOAT_LATENCY, MAX_HEAD_DIM, Mode, PSUM_SLOTS, SEGMENT_LANES};
+use tandem_model::attention::types as attention;
+use tandem_model::attention::types::WordKind;
 use tandem_model::block::{Bits, Format};
 use tandem_model::devices::Device;
 use tandem_model::numerics::float36::{EXPONENT_BIAS, EXPONENT_BITS, FRACTION_BITS};
+use tandem_model::sram::types as sram;
 use tandem_verilate::{PackedStruct, Verilator};
 
 fn package() -> String {
@@ -56,6 +58,18 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("FloatLatency", FLOAT_LATENCY as u64),
         ("PsumSlots", PSUM_SLOTS as u64),
         ("MaxHeadDim", MAX_HEAD_DIM as u64),
+        ("Banks", sram::BANKS as u64),
+        ("CodewordBytes", sram::CODEWORD_BYTES as u64),
+        ("WordAddressBits", u64::from(sram::WORD_ADDRESS_BITS)),
+        ("ReadLatency", sram::READ_LATENCY as u64),
+        ("Contexts", attention::CONTEXTS as u64),
+        ("TileSlots", attention::TILE_SLOTS as u64),
+        ("PositionBits", u64::from(attention::POSITION_BITS)),
+        ("ScoreFractionBits", u64::from(attention::SCORE_FRACTION_BITS)),
+        ("ScoreExponentBits", u64::from(attention::SCORE_EXPONENT_BITS)),
+        ("MantissaBits", u64::from(attention::MANTISSA_BITS)),
+        ("Exp2Latency", attention::EXP2_LATENCY as u64),
+        ("FeedLatency", attention::FEED_LATENCY as u64),
         ("FractionBits", u64::from(FRACTION_BITS)),
         ("ExponentBits", u64::from(EXPONENT_BITS)),
         ("ExponentBias", u64::from(EXPONENT_BIAS.unsigned_abs())),
@@ -79,10 +93,11 @@ fn constants_of_package_and_model_are_equal() {
 /// The table above names all constants that the model's mirror of the package has.
 #[test]
 fn every_constant_of_the_mirror_is_compared() {
-    let mirror = rust_constants(&text(&project().join("model/src/array/types.rs")));
+    let files = ["array", "sram", "attention"].map(|group| format!("model/src/{group}/types.rs"));
+    let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 4, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 16, "{mirror:?}");
 }
 
 #[test]
@@ -114,7 +129,8 @@ fn model_structs() -> Members {
     let float = [("sign", 1), ("exponent", EXPONENT_BITS), ("fraction", FRACTION_BITS)];
     let mut structs =
         Members::from([("float_t".to_owned(), float.map(|(name, width)| (name.to_owned(), width)).to_vec())]);
-    for (name, width, fields) in packed_structs() {
+    let all = [array::types::packed_structs(), sram::packed_structs(), attention::packed_structs()];
+    for (name, width, fields) in all.concat() {
         let fields: Vec<_> = fields.iter().map(|f| (f.name.to_owned(), f.width)).collect();
         assert_eq!(fields.iter().map(|f| f.1).sum::<u32>(), width, "{name}");
         assert!(structs.insert(name.to_owned(), fields).is_none(), "{name} is listed twice");
@@ -170,25 +186,34 @@ fn enumeration(package: &str, name: &str) -> BTreeMap<String, u64> {
     values.collect()
 }
 
-fn model_modes() -> BTreeMap<String, u64> {
-    let Format::Enum(names) = Mode::FORMAT else { panic!("a mode is printed by its name") };
-    let modes = [Mode::Idle, Mode::Gemv, Mode::Qk, Mode::Pv];
-    assert_eq!((names.len(), 1 << Mode::WIDTH), (modes.len(), modes.len()));
+/// An enumeration of the model under the RTL's names.
+fn model_enumeration<T: Bits>(prefix: &str, values: &[T]) -> BTreeMap<String, u64> {
+    let Format::Enum(names) = T::FORMAT else { panic!("an enumeration is printed by its names") };
+    assert_eq!((names.len(), 1 << T::WIDTH), (values.len(), values.len()));
     // The name that a report prints for a value is the RTL's name for it.
-    modes
-        .map(|mode| (format!("Mode{mode:?}"), mode.to_bits()))
-        .into_iter()
+    let named = values.iter().map(|value| (format!("{prefix}{value:?}"), value.to_bits()));
+    named
         .zip(names)
         .map(|((name, bits), printed)| {
-            assert_eq!((name.as_str(), Mode::from_bits(bits).to_bits()), (*printed, bits));
+            assert_eq!((name.as_str(), T::from_bits(bits).to_bits()), (*printed, bits));
             (name, bits)
         })
         .collect()
 }
 
+fn model_modes() -> BTreeMap<String, u64> {
+    model_enumeration("Mode", &[Mode::Idle, Mode::Gemv, Mode::Qk, Mode::Pv])
+}
+
+fn model_kinds() -> BTreeMap<String, u64> {
+    use WordKind::{Key, KeyScale, Value, ValueScale};
+    model_enumeration("Kind", &[KeyScale, ValueScale, Key, Value])
+}
+
 #[test]
-fn modes_of_package_and_model_are_equal() {
+fn enumerations_of_package_and_model_are_equal() {
     assert_eq!(differences(&enumeration(&package(), "mode_e"), &model_modes()), Vec::<String>::new());
+    assert_eq!(differences(&enumeration(&package(), "kind_e"), &model_kinds()), Vec::<String>::new());
 }
 
 #[test]
@@ -238,7 +263,7 @@ fn elaborated_parts(package: &str, segments: [usize; 3]) -> [usize; 3] {
 const SEGMENTS: [usize; 3] = [1, 2, 4];
 
 fn model_parts() -> [usize; 3] {
-    SEGMENTS.map(|segments| Geometry { name: "any", rows: 1, segments }.chain_parts())
+    SEGMENTS.map(|segments| Geometry { name: "any", rows: 1, segments, bank_words: 1 }.chain_parts())
 }
 
 #[test]

@@ -33,6 +33,14 @@ impl Kind {
     /// All kinds.
     pub const ALL: [Self; 3] = [Self::Float, Self::Segment, Self::Array];
 
+    /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
+    #[must_use]
+    pub const fn groups(self) -> &'static [&'static str] {
+        match self {
+            Self::Float | Self::Segment | Self::Array => &["array"],
+        }
+    }
+
     /// Name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -5,9 +5,11 @@
 //! the RTL does, and [`mod@reference`] says untimed, from the definition, what the answer must be.
 
 pub mod array;
+pub mod attention;
 pub mod block;
 pub mod common;
 pub mod devices;
 pub mod image;
 pub mod numerics;
 pub mod reference;
+pub mod sram;

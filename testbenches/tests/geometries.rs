@@ -10,7 +10,7 @@ use tandem_testbenches::array::{
 };
 use tandem_testbenches::random::{Flavour, Source};
 
-const WIDE: Geometry = Geometry { name: "wide", rows: 2, segments: 4 };
+const WIDE: Geometry = Geometry { name: "wide", rows: 2, segments: 4, bank_words: 64 };
 
 fn geometries() -> Vec<Geometry> {
     Geometry::ALL.into_iter().chain([WIDE]).collect()

@@ -77,7 +77,7 @@ impl Spec {
             name: name.to_owned(),
             top: top.to_owned(),
             sources: vec![rtl.join("lint.vlt"), rtl.join("tandem_pkg.sv")],
-            include_dirs: vec![rtl.join("common"), rtl.join("array")],
+            include_dirs: vec![rtl.join("common")],
             parameters: Vec::new(),
             no_inline: Vec::new(),
             inputs,
@@ -96,7 +96,9 @@ impl Spec {
             type Output = Spec;
             fn run<B: Block>(self, device: Device, mut model: B) -> Spec {
                 let mut spec = Spec::of_model(device.name, device.top(), self.0, &mut model);
-                spec.sources.push(self.0.join(format!("rtl/array/{}.sv", device.top())));
+                let groups = device.kind.groups();
+                spec.include_dirs.extend(groups.iter().map(|g| self.0.join("rtl").join(g)));
+                spec.sources.push(self.0.join(format!("rtl/{}/{}.sv", groups[0], device.top())));
                 spec.parameters = device.parameters().into_iter().map(|(n, v)| (n.to_owned(), v)).collect();
                 spec.no_inline = device.no_inline().iter().map(|&m| m.to_owned()).collect();
                 spec

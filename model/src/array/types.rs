@@ -23,12 +23,16 @@ pub struct Geometry {
     pub rows: usize,
     /// Segments of 32 lanes.
     pub segments: usize,
+    /// Words of each SRAM bank; a word is what the array takes per beat, 32 bytes per segment.
+    pub bank_words: usize,
 }
 
 impl Geometry {
     /// Every geometry that is built, linted, locksteped and fuzzed.
-    pub const ALL: [Self; 2] =
-        [Self { name: "small", rows: 8, segments: 2 }, Self { name: "slim", rows: 3, segments: 1 }];
+    pub const ALL: [Self; 2] = [
+        Self { name: "small", rows: 8, segments: 2, bank_words: 2048 },
+        Self { name: "slim", rows: 3, segments: 1, bank_words: 256 },
+    ];
 
     /// The geometry called `name`.
     #[must_use]
@@ -47,6 +51,24 @@ impl Geometry {
     pub const fn chain_parts(self) -> usize {
         let elements = 2 * self.lanes();
         if MAX_HEAD_DIM > elements { MAX_HEAD_DIM / elements } else { 1 }
+    }
+
+    /// MX blocks of a token that one segment holds, at most: FP4 block 2 x part + chain, INT8 block part.
+    #[must_use]
+    pub const fn segment_blocks(self) -> usize {
+        2 * self.chain_parts()
+    }
+
+    /// Bytes of a word of the banks.
+    #[must_use]
+    pub const fn word_bytes(self) -> usize {
+        self.segments * SEGMENT_LANES
+    }
+
+    /// Words of all banks.
+    #[must_use]
+    pub const fn words(self) -> usize {
+        crate::sram::types::BANKS * self.bank_words
     }
 
     /// Entries of an accumulator file.
@@ -317,29 +339,34 @@ packed_struct! {
     }
 }
 
-/// The fields that a test compares with the RTL's structs, by the RTL's name.
-#[must_use]
-pub fn packed_structs() -> Vec<(&'static str, u32, &'static [FieldFormat])> {
-    fn of<T: Bits>(name: &'static str) -> (&'static str, u32, &'static [FieldFormat]) {
-        match T::FORMAT {
-            Format::Struct(fields) => (name, T::WIDTH, fields),
-            _ => (name, T::WIDTH, &[]),
-        }
+/// A packed struct by the RTL's name: width and fields.
+pub type NamedStruct = (&'static str, u32, &'static [FieldFormat]);
+
+/// The fields of a struct, to be compared with the RTL's.
+pub(crate) fn named<T: Bits>(name: &'static str) -> NamedStruct {
+    match T::FORMAT {
+        Format::Struct(fields) => (name, T::WIDTH, fields),
+        _ => (name, T::WIDTH, &[]),
     }
+}
+
+/// The structs that a test compares with the RTL's.
+#[must_use]
+pub fn packed_structs() -> Vec<NamedStruct> {
     vec![
-        of::<PeTag>("pe_tag_t"),
-        of::<EdgeTag>("edge_tag_t"),
-        of::<Beat>("beat_t"),
-        of::<Operand>("operand_t"),
-        of::<LaneByte>("lane_byte_t"),
-        of::<Psum>("psum_t"),
-        of::<Drained>("drained_t"),
-        of::<ScaleLoad>("scale_load_t"),
-        of::<RowControl>("row_control_t"),
-        of::<BlockControl>("block_control_t"),
-        of::<BlockSum>("block_sum_t"),
-        of::<ResultOut>("result_t"),
-        of::<Flags>("flags_t"),
-        of::<AccRead>("acc_read_t"),
+        named::<PeTag>("pe_tag_t"),
+        named::<EdgeTag>("edge_tag_t"),
+        named::<Beat>("beat_t"),
+        named::<Operand>("operand_t"),
+        named::<LaneByte>("lane_byte_t"),
+        named::<Psum>("psum_t"),
+        named::<Drained>("drained_t"),
+        named::<ScaleLoad>("scale_load_t"),
+        named::<RowControl>("row_control_t"),
+        named::<BlockControl>("block_control_t"),
+        named::<BlockSum>("block_sum_t"),
+        named::<ResultOut>("result_t"),
+        named::<Flags>("flags_t"),
+        named::<AccRead>("acc_read_t"),
     ]
 }
