@@ -36,6 +36,10 @@ package tandem_pkg;
   localparam int unsigned FeedLatency = 3;
   // Cycles from a read of the bank group to its word.
   localparam int unsigned ReadLatency = 2;
+  // Beats between the banks and the array.
+  localparam int unsigned BeatFifoDepth = 64;
+  // Tiles by which the words of K run ahead of those of V.
+  localparam int unsigned TilesAhead = 3;
 
   // ---- float: docs/numerics.md, "The float" ----
   localparam int unsigned FractionBits = 23;
@@ -184,6 +188,27 @@ package tandem_pkg;
     logic [WordAddressBits-1:0] base;    // where tile 0 lies or would lie
   } command_t;
 
+  typedef struct packed {
+    logic       valid;
+    logic [1:0] head;  // context
+  } head_start_t;
+
+  // A head between its command and its last result.
+  typedef struct packed {
+    logic                       int8;
+    logic                       wide;
+    logic [PositionBits-1:0]    origin;  // first token of the first tile that a row sees
+    logic [PositionBits-1:0]    limit;   // after the last token that a row sees
+    logic [WordAddressBits-1:0] base;
+  } head_info_t;
+
+  // A tile between the first word of K and the last beat of V.
+  typedef struct packed {
+    logic [1:0]              head;        // context
+    logic [4:0]              beats_last;  // beats of a part, less one
+    logic [PositionBits-1:0] origin;      // its first token
+  } tile_info_t;
+
   // ---- attention: what travels with a word from the banks to the array ----
   typedef enum logic [1:0] {
     KindKeyScale   = 2'd0,
@@ -290,6 +315,22 @@ package tandem_pkg;
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).
   function automatic int unsigned chain_parts(input int unsigned segments);
     return MaxHeadDim > 2 * SegmentLanes * segments ? MaxHeadDim / (2 * SegmentLanes * segments) : 1;
+  endfunction
+
+  // Beats per token of a head.
+  function automatic int unsigned head_parts(input int unsigned segments, input logic int8,
+                                             input logic wide);
+    int unsigned blocks = wide ? 4 : 2;
+    int unsigned per_beat = int8 ? segments : 2 * segments;
+    return blocks > per_beat ? blocks / per_beat : 1;
+  endfunction
+
+  // Tokens per beat of a head.
+  function automatic int unsigned head_groups(input int unsigned segments, input logic int8,
+                                              input logic wide);
+    int unsigned blocks = wide ? 4 : 2;
+    int unsigned per_beat = int8 ? segments : 2 * segments;
+    return per_beat > blocks ? per_beat / blocks : 1;
   endfunction
 
 endpackage : tandem_pkg

@@ -69,6 +69,8 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("ScoreExponentBits", u64::from(attention::SCORE_EXPONENT_BITS)),
         ("MantissaBits", u64::from(attention::MANTISSA_BITS)),
         ("Exp2Latency", attention::EXP2_LATENCY as u64),
+        ("BeatFifoDepth", attention::BEAT_FIFO_DEPTH as u64),
+        ("TilesAhead", u64::from(attention::TILES_AHEAD)),
         ("FeedLatency", attention::FEED_LATENCY as u64),
         ("FractionBits", u64::from(FRACTION_BITS)),
         ("ExponentBits", u64::from(EXPONENT_BITS)),
@@ -97,7 +99,7 @@ fn every_constant_of_the_mirror_is_compared() {
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 16, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 18, "{mirror:?}");
 }
 
 #[test]

@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The attention engine, register for register as `rtl/attention/`.
 
+pub mod beat_fifo;
+pub mod fetch_sequencer;
+pub mod head_table;
+pub mod issue_sequencer;
+pub mod scale_file;
 pub mod types;

@@ -22,6 +22,10 @@ pub const MANTISSA_BITS: u32 = 12;
 pub const EXP2_LATENCY: usize = 3;
 /// Cycles from a feed tag to its p.
 pub const FEED_LATENCY: usize = 3;
+/// Beats between the banks and the array.
+pub const BEAT_FIFO_DEPTH: usize = 64;
+/// Tiles by which the words of K run ahead of those of V.
+pub const TILES_AHEAD: u16 = 3;
 
 packed_struct! {
     /// What one head is to do.
@@ -40,6 +44,82 @@ packed_struct! {
         tokens: Wide<POSITION_BITS>,
         /// Where tile 0 lies or would lie.
         base: Uint<WORD_ADDRESS_BITS>,
+    }
+}
+
+packed_struct! {
+    /// A head may be walked.
+    pub struct HeadStart {
+        /// One may.
+        valid: bool,
+        /// Context.
+        head: Uint<2>,
+    }
+}
+
+packed_struct! {
+    /// A head between its command and its last result.
+    pub struct HeadInfo {
+        /// K and V are MXINT8, else MXFP4.
+        int8: bool,
+        /// Head of 128, else of 64.
+        wide: bool,
+        /// First token of the first tile that a row sees.
+        origin: Wide<POSITION_BITS>,
+        /// After the last token that a row sees.
+        limit: Wide<POSITION_BITS>,
+        /// Where tile 0 lies or would lie.
+        base: Uint<WORD_ADDRESS_BITS>,
+    }
+}
+
+packed_struct! {
+    /// A tile between the first word of K and the last beat of V.
+    pub struct TileInfo {
+        /// Context.
+        head: Uint<2>,
+        /// Beats of a part, less one.
+        beats_last: Uint<5>,
+        /// Its first token.
+        origin: Wide<POSITION_BITS>,
+    }
+}
+
+/// How a head lies in the array (`head_parts` and `head_groups` of the package).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeadShape {
+    /// Beats per token.
+    pub parts: usize,
+    /// Tokens per beat.
+    pub groups: usize,
+}
+
+impl HeadShape {
+    /// Shape on an array of `segments` segments.
+    #[must_use]
+    pub const fn new(segments: usize, int8: bool, wide: bool) -> Self {
+        let blocks = if wide { 4 } else { 2 };
+        let per_beat = if int8 { segments } else { 2 * segments };
+        let (parts, groups) = (blocks / per_beat, per_beat / blocks);
+        Self { parts: if parts == 0 { 1 } else { parts }, groups: if groups == 0 { 1 } else { groups } }
+    }
+
+    /// Tokens of a tile.
+    #[must_use]
+    pub const fn tile_tokens(self) -> usize {
+        32 * self.groups
+    }
+
+    /// Scale words of a full tile, of K or of V.
+    #[must_use]
+    pub const fn scale_words(self, int8: bool) -> usize {
+        if int8 { self.parts } else { 2 * self.parts }
+    }
+
+    /// Words of a full tile.
+    #[must_use]
+    pub const fn tile_words(self, int8: bool) -> usize {
+        2 * self.scale_words(int8) + 64 * self.parts
     }
 }
 
@@ -266,6 +346,9 @@ packed_struct! {
 pub fn packed_structs() -> Vec<NamedStruct> {
     vec![
         named::<Command>("command_t"),
+        named::<HeadStart>("head_start_t"),
+        named::<HeadInfo>("head_info_t"),
+        named::<TileInfo>("tile_info_t"),
         named::<WordTag>("word_tag_t"),
         named::<ScoreTag>("score_tag_t"),
         named::<Weight>("weight_t"),
