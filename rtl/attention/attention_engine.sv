@@ -346,7 +346,6 @@ module attention_engine
       feed_row0.tag   = feed_now;
       feed_row0.scale = '0;
       if (feed_now.valid) feed_row0.scale = chains(feed_blocks, feed_now.int8, feed_now.part);
-      score_scales[0] = score_now.tag.valid ? score_blocks : '0;
     end
     assign score_rows[0] = score_now;
     assign feed_rows[0]  = feed_row0;
@@ -360,15 +359,22 @@ module attention_engine
       .data_i(score_now),
       .taps_o(score_rows[Rows-1:1])
     );
-    tap_line #(
-      .Width(8 * Blocks),
-      .Taps (Rows - 1)
-    ) u_scale_rows (
-      .clk_i,
-      .rst_ni,
-      .data_i(score_scales[0]),
-      .taps_o(score_scales[Rows-1:1])
-    );
+    for (genvar k = 0; k < Blocks; k++) begin : gen_block
+      logic [Rows-2:0][7:0] taps;
+      tap_line #(
+        .Width(8),
+        .Taps (Rows - 1)
+      ) u_scale_rows (
+        .clk_i,
+        .rst_ni,
+        .data_i(score_scales[0][k]),
+        .taps_o(taps)
+      );
+      assign score_scales[0][k] = score_now.tag.valid ? score_blocks[k] : '0;
+      for (genvar r = 1; r < Rows; r++) begin : gen_row
+        assign score_scales[r][k] = taps[r-1];
+      end
+    end
     tap_line #(
       .Width($bits(feed_control_t)),
       .Taps (Rows - 1)

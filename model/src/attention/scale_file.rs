@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/attention/scale_file.sv`.
 
+use super::p_quantiser::BlockScales;
 use crate::array::Geometry;
-use crate::array::types::{SEGMENT_LANES, ScaleCode};
+use crate::array::types::SEGMENT_LANES;
 use crate::block::{Uint, Visit, Visitor};
 
 /// Scale codes of the tiles in flight, for one segment.
@@ -35,14 +36,11 @@ impl ScaleFile {
     }
 
     /// The codes of all blocks of a token: block 2 x part + chain in FP4, block `part` in INT8.
-    pub fn blocks(&self, int8: bool, tile: usize, beat: usize) -> impl Iterator<Item = ScaleCode> {
-        let code = move |k: usize| {
-            let (word, byte) =
-                if int8 { (k, beat) } else { ((k & !1) + beat / 16, 2 * (beat % 16) + (k & 1)) };
-            let [low, _] = self.scale_q[self.address(tile, word, byte)].0.to_le_bytes();
-            ScaleCode(low)
-        };
-        (0..self.blocks).map(code)
+    pub fn blocks(&self, int8: bool, tile: usize, beat: usize, codes: &mut BlockScales) {
+        for (k, code) in codes.codes_mut().iter_mut().enumerate() {
+            let (word, byte) = if int8 { (k, beat) } else { ((k & !1) + beat / 16, 2 * (beat % 16) + (k & 1)) };
+            *code = self.scale_q[self.address(tile, word, byte)];
+        }
     }
 }
 

@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Mirror of `rtl/attention/attention_engine.sv`.
+
+use super::fetch_sequencer::{self, FetchSequencer};
+use super::head_table::{HeadTable, Position};
+use super::issue_sequencer::{self, IssueSequencer};
+use super::normaliser::{self, Normaliser};
+use super::p_quantiser::BlockScales;
+use super::scale_file::ScaleFile;
+use super::softmax::{self, Softmax};
+use super::types::{
+    Attended, AttentionFlags, CONTEXTS, Command, EXP2_LATENCY, FeedTag, HeadEnd, HeadStart, OperandWrite,
+    POSITION_BITS, ScoreTag, TILE_SLOTS, WordKind, WordTag,
+};
+use crate::array::Geometry;
+use crate::array::systolic_array::{self, SystolicArray};
+use crate::array::types::{FLOAT_LATENCY, LaneByte, ResultOut, SEGMENT_LANES};
+use crate::block::{Block, Uint, Visit, Visitor, Wide};
+use crate::common::{DelayLine, TapLine};
+use crate::packed_struct;
+use crate::sram::bank_group::{self, BankGroup};
+use crate::sram::types::{BankErrors, BankFill, READ_LATENCY};
+
+packed_struct! {
+    /// What goes along the rows with a score.
+    struct ScoreControl {
+        tag: ScoreTag,
+        head: Uint<2>,
+        position: Wide<POSITION_BITS>,
+    }
+}
+
+packed_struct! {
+    /// What goes along the rows with a feed tag.
+    struct FeedControl {
+        tag: FeedTag,
+        scale: LaneByte,
+    }
+}
+
+/// Attention of one head after the other.
+#[derive(Clone, Debug)]
+pub struct AttentionEngine {
+    geometry: Geometry,
+    heads: HeadTable,
+    fetch: FetchSequencer,
+    tile_done: DelayLine<bool>,
+    banks: BankGroup,
+    word_tag: DelayLine<WordTag>,
+    poisoned_q: [bool; CONTEXTS],
+    issue: IssueSequencer,
+    array: SystolicArray,
+    tile_scored: DelayLine<bool>,
+    segments: Vec<Segment>,
+    normaliser: Normaliser,
+}
+
+/// Scales, scores and softmax of one segment.
+#[derive(Clone, Debug)]
+struct Segment {
+    tile_q: Uint<2>,
+    /// None in segment 0.
+    feed: Option<DelayLine<FeedTag>>,
+    value_scales: ScaleFile,
+    key_scales: ScaleFile,
+    score_rows: TapLine<ScoreControl>,
+    /// By block.
+    scale_rows: Vec<TapLine<Uint<8>>>,
+    feed_rows: TapLine<FeedControl>,
+    rows: Vec<Softmax>,
+}
+
+/// Input ports.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs {
+    /// What the next head is to do.
+    pub command_i: Command,
+    /// Position of each row's query.
+    pub positions_i: Vec<Position>,
+    /// Rows in use.
+    pub rows_i: Vec<bool>,
+    /// Where `operand_i` goes.
+    pub operand_write_i: OperandWrite,
+    /// `[row][segment]`: one lane of q, or its scales.
+    pub operand_i: Vec<LaneByte>,
+    /// A word for the banks.
+    pub fill_i: BankFill,
+    /// Its bytes.
+    pub fill_data_i: Vec<Uint<8>>,
+    /// There is room for a whole head's results.
+    pub out_ready_i: bool,
+    /// Clear flags and counters.
+    pub clear_i: bool,
+}
+
+/// Output ports.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    /// A command would be taken.
+    pub command_ready_o: bool,
+    /// A head of which no row sees a key.
+    pub refused_o: HeadStart,
+    /// A fill would be taken.
+    pub fill_ready_o: bool,
+    /// All words of a tile have been read.
+    pub released_o: bool,
+    /// Names the results of this cycle.
+    pub attended_o: Attended,
+    /// Per row: a result, as binary32.
+    pub values_o: Vec<Wide<32>>,
+    /// A word of the head was beyond repair.
+    pub poisoned_o: bool,
+    /// A head gave its last result.
+    pub head_done_o: HeadEnd,
+    /// Per row: sticky flags.
+    pub flags_o: Vec<AttentionFlags>,
+    /// Counters of wrong bits.
+    pub errors_o: BankErrors,
+}
+
+/// The chains' codes of a beat's part.
+fn chains(blocks: &BlockScales, int8: bool, part: Uint<2>) -> LaneByte {
+    let (codes, part) = (blocks.codes(), usize::from(part.0));
+    let (lo, hi) = if int8 { (part, part) } else { (2 * part, 2 * part + 1) };
+    // Index bits beyond the blocks do not count.
+    LaneByte { lo: codes[lo % codes.len()], hi: codes[hi % codes.len()] }
+}
+
+impl Segment {
+    fn new(geometry: Geometry, index: usize) -> Self {
+        let taps = geometry.rows - 1;
+        Self {
+            tile_q: Uint(0),
+            feed: (index > 0).then(|| DelayLine::new(2 * FLOAT_LATENCY * index)),
+            value_scales: ScaleFile::new(geometry, TILE_SLOTS),
+            key_scales: ScaleFile::new(geometry, 1),
+            score_rows: TapLine::new(taps),
+            scale_rows: vec![TapLine::new(taps); geometry.segment_blocks()],
+            feed_rows: TapLine::new(taps),
+            rows: vec![Softmax::new(geometry); geometry.rows],
+        }
+    }
+
+    /// Memories keep what they hold.
+    fn reset(&mut self, geometry: Geometry, index: usize) {
+        let fresh = Self::new(geometry, index);
+        let old = std::mem::replace(self, fresh);
+        self.value_scales = old.value_scales;
+        self.key_scales = old.key_scales;
+        self.rows = old.rows;
+        self.rows.iter_mut().for_each(Softmax::reset);
+    }
+}
+
+impl AttentionEngine {
+    /// An engine after reset, whose memories nobody has written yet.
+    #[must_use]
+    pub fn new(geometry: Geometry) -> Self {
+        Self {
+            geometry,
+            heads: HeadTable::new(geometry),
+            fetch: FetchSequencer::new(geometry),
+            tile_done: DelayLine::new(2 * FLOAT_LATENCY * (geometry.segments - 1) + 1),
+            banks: BankGroup::new(geometry),
+            word_tag: DelayLine::new(READ_LATENCY),
+            poisoned_q: [false; CONTEXTS],
+            issue: IssueSequencer::new(geometry),
+            array: SystolicArray::new(geometry),
+            tile_scored: DelayLine::new(EXP2_LATENCY - 1),
+            segments: (0..geometry.segments).map(|s| Segment::new(geometry, s)).collect(),
+            normaliser: Normaliser::new(geometry),
+        }
+    }
+
+    /// The score that a segment's softmax of one row takes: each group's leaves at its own segment, else at the last.
+    /// Slot bit 5 says that the head has groups.
+    fn score(&self, results: &[ResultOut], row: usize, segment: usize) -> ResultOut {
+        let segments = self.geometry.segments;
+        let (own, last) = (results[row * segments + segment], results[(row + 1) * segments - 1]);
+        if segment + 1 == segments || own.valid {
+            own
+        } else {
+            ResultOut { valid: last.valid && last.slot.0 < 32, ..last }
+        }
+    }
+
+    /// Scores of one segment: row 0's finds its tile and token, the other rows' follow. Returns whether a tile is complete.
+    fn clock_segment(&mut self, s: usize, results: &[ResultOut], i: &Inputs) -> bool {
+        let geometry = self.geometry;
+        let score = self.score(results, 0, s);
+        let beat = score.slot.0 % 32;
+        let tile = self.fetch.tiles()[usize::from(self.segments[s].tile_q.0)];
+        let scored = score.valid && beat == tile.beats_last.0;
+        let segment = &self.segments[s];
+        let mut now = ScoreControl::default();
+        let mut score_scales = BlockScales::new(geometry);
+        if score.valid {
+            let group = if score.slot.0 >= 32 { (SEGMENT_LANES * s) as u64 } else { 0 };
+            let mask = (1 << POSITION_BITS) - 1;
+            now = ScoreControl {
+                tag: ScoreTag { valid: true, first: beat == 0, tile: segment.tile_q, beat: Uint(beat) },
+                head: tile.head,
+                position: Wide((tile.origin.0 + u64::from(beat) + group) & mask),
+            };
+            let int8 = self.heads.heads()[usize::from(tile.head.0)].int8;
+            let at = (usize::from(segment.tile_q.0), usize::from(beat));
+            segment.value_scales.blocks(int8, at.0, at.1, &mut score_scales);
+        }
+        let feed_tag = segment.feed.as_ref().map_or_else(|| self.issue.feed(), DelayLine::output);
+        let mut feed_now = FeedControl { tag: feed_tag, scale: LaneByte::default() };
+        if feed_tag.valid {
+            let mut blocks = BlockScales::new(geometry);
+            let at = (usize::from(feed_tag.tile.0), usize::from(feed_tag.beat.0));
+            segment.value_scales.blocks(feed_tag.int8, at.0, at.1, &mut blocks);
+            feed_now.scale = chains(&blocks, feed_tag.int8, feed_tag.part);
+        }
+
+        for r in (0..geometry.rows).rev() {
+            let segment = &self.segments[s];
+            let control = if r == 0 { now } else { segment.score_rows.taps()[r - 1] };
+            let feed = if r == 0 { feed_now } else { segment.feed_rows.taps()[r - 1] };
+            let mut scales = score_scales;
+            if r > 0 {
+                for (code, line) in scales.codes_mut().iter_mut().zip(&segment.scale_rows) {
+                    *code = line.taps()[r - 1];
+                }
+            }
+            let inputs = softmax::Inputs {
+                score_i: self.score(results, r, s).value,
+                score_tag_i: control.tag,
+                visible_i: self.heads.sees(control.head, r, control.position),
+                scales_i: scales,
+                feed_tag_i: feed.tag,
+                feed_scale_i: feed.scale,
+                operand_write_i: i.operand_write_i,
+                operand_i: i.operand_i[r * geometry.segments + s],
+                clear_flags_i: i.clear_i,
+            };
+            self.segments[s].rows[r].clock(&inputs);
+        }
+
+        let segment = &mut self.segments[s];
+        segment.tile_q = Uint((segment.tile_q.0 + u16::from(scored)) % 4);
+        segment.score_rows.clock(now);
+        for (line, &code) in segment.scale_rows.iter_mut().zip(score_scales.codes()) {
+            line.clock(code);
+        }
+        segment.feed_rows.clock(feed_now);
+        if let Some(line) = &mut segment.feed {
+            line.clock(self.issue.feed());
+        }
+        scored
+    }
+
+    /// Scales and beats of the word that the banks deliver.
+    fn clock_words(&mut self, data: &[Uint<8>]) -> (WordTag, Vec<LaneByte>) {
+        let tag = self.word_tag.output();
+        let int8 = self.heads.heads()[usize::from(tag.head.0)].int8;
+        let word = usize::from(if int8 { tag.part.0 } else { 2 * tag.part.0 + (tag.beat.0 & 1) });
+        let key = tag.valid && tag.kind == WordKind::Key;
+        let mut scales = vec![LaneByte::default(); self.geometry.segments];
+        for (s, segment) in self.segments.iter_mut().enumerate() {
+            let bytes = &data[s * SEGMENT_LANES..][..SEGMENT_LANES];
+            if key {
+                let mut blocks = BlockScales::new(self.geometry);
+                segment.key_scales.blocks(int8, 0, usize::from(tag.beat.0), &mut blocks);
+                scales[s] = chains(&blocks, int8, tag.part);
+            }
+            match tag.kind {
+                WordKind::KeyScale if tag.valid => segment.key_scales.write(0, word, bytes),
+                WordKind::ValueScale if tag.valid => {
+                    segment.value_scales.write(usize::from(tag.tile.0), word, bytes);
+                }
+                _ => {}
+            }
+        }
+        let beat = matches!(tag.kind, WordKind::Key | WordKind::Value);
+        (WordTag { valid: tag.valid && beat, ..tag }, scales)
+    }
+
+    fn array_inputs(&self, i: &Inputs, acc_read_i: crate::array::types::AccRead) -> systolic_array::Inputs {
+        let rows = self.geometry.rows;
+        let softmax = || (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs()));
+        systolic_array::Inputs {
+            beat_i: self.issue.beat(),
+            elements_i: self.issue.elements().collect(),
+            scales_i: self.issue.scales().to_vec(),
+            p_i: softmax().map(|o| o.p_o).collect(),
+            tile_exponent_i: softmax().flat_map(|o| o.tile_exponent_o).collect(),
+            acc_read_i,
+            clear_flags_i: i.clear_i,
+        }
+    }
+}
+
+impl Block for AttentionEngine {
+    type Inputs = Inputs;
+    type Outputs = Outputs;
+
+    fn idle_inputs(&self) -> Inputs {
+        let Geometry { rows, segments, .. } = self.geometry;
+        Inputs {
+            positions_i: vec![Wide(0); rows],
+            rows_i: vec![false; rows],
+            operand_i: vec![LaneByte::default(); rows * segments],
+            fill_data_i: vec![Uint(0); self.geometry.word_bytes()],
+            ..Inputs::default()
+        }
+    }
+
+    fn outputs(&self) -> Outputs {
+        let normaliser = self.normaliser.outputs();
+        let array = self.array.outputs();
+        let banks = self.banks.outputs();
+        let flags = |r: usize| {
+            let softmax = || self.segments.iter().map(|s| s.rows[r].outputs().flags_o);
+            AttentionFlags {
+                empty: normaliser.flags_o[r].empty,
+                overflow: normaliser.flags_o[r].overflow,
+                clamped: softmax().any(|f| f.clamped),
+                nan_scale: array.flags_o[r].nan_scale || softmax().any(|f| f.nan_scale),
+                saturated: array.flags_o[r].saturated,
+            }
+        };
+        let attended = normaliser.attended_o;
+        Outputs {
+            command_ready_o: self.heads.command_ready(),
+            refused_o: self.heads.refused(),
+            fill_ready_o: banks.fill_ready_o,
+            released_o: self.fetch.released(),
+            attended_o: attended,
+            poisoned_o: attended.valid && self.poisoned_q[usize::from(attended.head.0)],
+            head_done_o: normaliser.head_done_o,
+            flags_o: (0..self.geometry.rows).map(flags).collect(),
+            errors_o: banks.errors_o,
+            values_o: normaliser.values_o,
+        }
+    }
+
+    fn clock(&mut self, i: &Inputs) {
+        // What the registers say now. All blocks are Moore, so this is all that they tell each other.
+        let started = self.heads.started();
+        let word = self.banks.word();
+        let word_tag = self.word_tag.output();
+        assert_eq!(word.valid, word_tag.valid, "INV_ENGINE_1");
+        let data: Vec<Uint<8>> = self.banks.word_data().collect();
+        let committed = self.banks.committed();
+        let head_end = self.issue.head_end();
+        let tile_done = self.issue.tile_done();
+        let released = self.issue.release();
+        let normaliser = self.normaliser.outputs();
+        let array = self.array.outputs();
+        let tile_scored = self.tile_scored.output();
+        let array_inputs = self.array_inputs(i, normaliser.acc_read_o);
+        let rows = self.geometry.rows;
+        let tile_sums = (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs().tile_sum_o));
+        let normaliser_inputs = normaliser::Inputs {
+            tile_sum_i: tile_sums.collect(),
+            head_end_i: head_end,
+            rows_i: self.heads.rows(head_end.head).to_vec(),
+            acc_data_i: array.acc_data_o.clone(),
+            out_ready_i: i.out_ready_i,
+            clear_flags_i: i.clear_i,
+        };
+
+        let mut scored = false;
+        for s in (0..self.geometry.segments).rev() {
+            // Segment 0's count is the one that matters.
+            scored = self.clock_segment(s, &array.result_o, i);
+        }
+        let (beat_tag, key_scales) = self.clock_words(&data);
+        self.issue.clock(&issue_sequencer::Inputs {
+            started_i: started,
+            heads_i: self.heads.heads(),
+            tag_i: beat_tag,
+            scales_i: &key_scales,
+            elements_i: &data,
+            tile_scored_i: tile_scored,
+            head_done_i: normaliser.head_done_o.valid,
+        });
+        self.tile_scored.clock(scored);
+        self.array.clock(&array_inputs);
+        self.normaliser.clock(&normaliser_inputs);
+
+        let read = self.fetch.read();
+        self.word_tag.clock(self.fetch.tag());
+        self.fetch.clock(&fetch_sequencer::Inputs {
+            started_i: started,
+            heads_i: *self.heads.heads(),
+            committed_i: committed,
+            release_i: released,
+            tile_done_i: self.tile_done.output(),
+        });
+        self.tile_done.clock(tile_done);
+        self.banks.clock(&bank_group::Inputs {
+            read_i: read,
+            fill_i: i.fill_i,
+            fill_data_i: i.fill_data_i.clone(),
+            clear_errors_i: i.clear_i,
+        });
+        if started.valid {
+            self.poisoned_q[usize::from(started.head.0)] = false;
+        }
+        if word.valid && word.uncorrectable {
+            self.poisoned_q[usize::from(word_tag.head.0)] = true;
+        }
+        let HeadEnd { valid, head, .. } = normaliser.head_done_o;
+        self.heads.clock(i.command_i, &i.positions_i, &i.rows_i, HeadStart { valid, head });
+    }
+
+    fn reset(&mut self) {
+        self.heads.reset();
+        self.fetch.reset();
+        self.tile_done = DelayLine::new(2 * FLOAT_LATENCY * (self.geometry.segments - 1) + 1);
+        self.banks.reset();
+        self.word_tag = DelayLine::new(READ_LATENCY);
+        self.poisoned_q = [false; CONTEXTS];
+        self.issue.reset();
+        self.array.reset();
+        self.tile_scored = DelayLine::new(EXP2_LATENCY - 1);
+        for (s, segment) in self.segments.iter_mut().enumerate() {
+            segment.reset(self.geometry, s);
+        }
+        self.normaliser.reset();
+    }
+}
+
+impl Visit for Segment {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.bits("tile_q", &mut self.tile_q);
+        if let Some(line) = &mut self.feed {
+            v.enter("gen_later", None);
+            v.enter("u_feed", None);
+            line.visit(v);
+            v.leave();
+            v.leave();
+        }
+        v.enter("u_value_scales", None);
+        self.value_scales.visit(v);
+        v.leave();
+        v.enter("u_key_scales", None);
+        self.key_scales.visit(v);
+        v.leave();
+        v.enter("u_score_rows", None);
+        self.score_rows.visit(v);
+        v.leave();
+        for (k, line) in self.scale_rows.iter_mut().enumerate() {
+            v.enter("gen_block", Some(k));
+            v.enter("u_scale_rows", None);
+            line.visit(v);
+            v.leave();
+            v.leave();
+        }
+        v.enter("u_feed_rows", None);
+        self.feed_rows.visit(v);
+        v.leave();
+        for (r, softmax) in self.rows.iter_mut().enumerate() {
+            v.enter("gen_row", Some(r));
+            v.enter("u_softmax", None);
+            softmax.visit(v);
+            v.leave();
+            v.leave();
+        }
+    }
+}
+
+impl Visit for AttentionEngine {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.enter("u_heads", None);
+        self.heads.visit(v);
+        v.leave();
+        v.enter("u_fetch", None);
+        self.fetch.visit(v);
+        v.leave();
+        v.enter("u_tile_done", None);
+        self.tile_done.visit(v);
+        v.leave();
+        v.enter("u_banks", None);
+        self.banks.visit(v);
+        v.leave();
+        v.enter("u_word_tag", None);
+        self.word_tag.visit(v);
+        v.leave();
+        v.packed("poisoned_q", &mut self.poisoned_q);
+        v.enter("u_issue", None);
+        self.issue.visit(v);
+        v.leave();
+        v.enter("u_array", None);
+        self.array.visit(v);
+        v.leave();
+        v.enter("u_tile_scored", None);
+        self.tile_scored.visit(v);
+        v.leave();
+        for (s, segment) in self.segments.iter_mut().enumerate() {
+            v.enter("gen_segment", Some(s));
+            segment.visit(v);
+            v.leave();
+        }
+        v.enter("u_normaliser", None);
+        self.normaliser.visit(v);
+        v.leave();
+    }
+}
+
+impl Visit for Inputs {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.bits("command_i", &mut self.command_i);
+        v.packed("positions_i", &mut self.positions_i);
+        v.packed("rows_i", &mut self.rows_i);
+        v.bits("operand_write_i", &mut self.operand_write_i);
+        v.packed("operand_i", &mut self.operand_i);
+        v.bits("fill_i", &mut self.fill_i);
+        v.packed("fill_data_i", &mut self.fill_data_i);
+        v.bits("out_ready_i", &mut self.out_ready_i);
+        v.bits("clear_i", &mut self.clear_i);
+    }
+}
+
+impl Visit for Outputs {
+    fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.bits("command_ready_o", &mut self.command_ready_o);
+        v.bits("refused_o", &mut self.refused_o);
+        v.bits("fill_ready_o", &mut self.fill_ready_o);
+        v.bits("released_o", &mut self.released_o);
+        v.bits("attended_o", &mut self.attended_o);
+        v.packed("values_o", &mut self.values_o);
+        v.bits("poisoned_o", &mut self.poisoned_o);
+        v.bits("head_done_o", &mut self.head_done_o);
+        v.packed("flags_o", &mut self.flags_o);
+        v.bits("errors_o", &mut self.errors_o);
+    }
+}
