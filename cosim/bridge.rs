@@ -32,6 +32,7 @@ pub mod ffi {
         ) -> Result<()>;
         fn advance(self: Pin<&mut Device>, rst_ni: bool, inputs: &[u8], outputs: &mut [u8]) -> Result<()>;
         fn memories(self: Pin<&mut Device>, image: &mut [u8]) -> Result<()>;
+        fn flip(self: Pin<&mut Device>, memory: usize, entry: usize, bit: u32) -> Result<()>;
         fn save(self: Pin<&mut Device>) -> Result<()>;
         fn restore(self: Pin<&mut Device>) -> Result<()>;
     }

@@ -83,6 +83,15 @@ impl RtlDevice {
         Ok(image)
     }
 
+    /// Flips a bit of an entry of a memory, which goes by its place in the list of memories: a soft error. A register that
+    /// reads the memory sees it at the next clock.
+    ///
+    /// # Errors
+    /// When there is no such bit.
+    pub fn flip(&mut self, memory: usize, entry: usize, bit: u32) -> Result<()> {
+        self.inner.pin_mut().flip(memory, entry, bit).map_err(|e| Error::Device(e.what().to_owned()))
+    }
+
     /// Keeps the whole state, in place of the one kept before.
     ///
     /// # Errors

@@ -3,6 +3,9 @@
 
 use std::path::PathBuf;
 
+use tandem_model::image::FlipError;
+
+use crate::replay::Upset;
 use crate::report::Mismatch;
 
 /// What can stop a lockstep run. Mismatches and failed invariants exit with 1, everything else is bad input and exits with 2.
@@ -17,6 +20,14 @@ pub enum Error {
     /// A device could not be made or driven.
     #[error("device: {0}")]
     Device(String),
+    /// A soft error that cannot be.
+    #[error("no bit {} of {}[{}] to flip: {source}", upset.bit, upset.memory, upset.entry)]
+    Upset {
+        /// Which bit.
+        upset: Upset,
+        /// Why not.
+        source: FlipError,
+    },
     /// Options that do not go together.
     #[error("{0}")]
     Usage(String),

@@ -9,8 +9,10 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use tandem_model::block::Block;
-use tandem_model::image;
+use tandem_model::image::{self, FlipError};
 use tandem_wave::State;
+
+use crate::replay::Upset;
 
 /// How often to look for a message before going to sleep: waking up costs more than a clock takes.
 const PATIENCE: u32 = 20_000;
@@ -93,12 +95,17 @@ impl<B: Block> Side<B> {
         image::pack_memories(&mut self.model, &mut memories.image, &mut memories.written);
         memories
     }
+
+    fn upset(&mut self, upset: &Upset) -> Result<(), FlipError> {
+        image::flip(&mut self.model, &upset.memory, upset.entry, upset.bit)
+    }
 }
 
 enum Request {
     Check(Frame),
     Snapshot,
     Memories,
+    Upset(Upset),
 }
 
 enum Reply {
@@ -106,6 +113,7 @@ enum Reply {
     Equal(Frame),
     Differs(Box<Divergence>),
     Memories(Memories),
+    Upset(Result<(), FlipError>),
 }
 
 struct Worker<B: Block> {
@@ -152,6 +160,7 @@ fn work<B: Block>(mut side: Side<B>, requests: &Receiver<Request>, replies: &Sen
                 continue;
             }
             Request::Memories => Reply::Memories(side.memories()),
+            Request::Upset(upset) => Reply::Upset(side.upset(&upset)),
         };
         if replies.send(reply).is_err() {
             break;
@@ -244,7 +253,7 @@ impl<B: Block> Golden<B> {
                     self.attach();
                     return Some(divergence);
                 }
-                Some(Reply::Memories(_)) => {}
+                Some(Reply::Memories(_) | Reply::Upset(_)) => {}
                 None if worker.in_flight > ahead => {
                     // The worker is gone without an answer: it panicked, and so do we.
                     self.attach();
@@ -285,6 +294,17 @@ impl<B: Block> Golden<B> {
             }
         }
         self.attach().memories()
+    }
+
+    /// Flips a bit of a memory. Every frame must have been settled.
+    pub fn upset(&mut self, upset: &Upset) -> Result<(), FlipError> {
+        if let Some(worker) = &self.worker {
+            let _ = worker.requests.send(Request::Upset(upset.clone()));
+            if let Some(Reply::Upset(done)) = receive(&worker.replies) {
+                return done;
+            }
+        }
+        self.attach().upset(upset)
     }
 
     /// Back to the snapshot, on this thread. False when there is none.

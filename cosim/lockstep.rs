@@ -12,7 +12,7 @@ use tandem_wave::{Options, Sample, Sides, Signals, Wave};
 use crate::device::RtlDevice;
 use crate::error::{Error, Result};
 use crate::golden::{Divergence, Frame, Golden, Images, Memories};
-use crate::replay::Recording;
+use crate::replay::{Recording, Upset};
 use crate::report::{Difference, Mismatch, Side};
 
 /// Cycles between two snapshots (which are also the points where memories are compared whole).
@@ -188,9 +188,7 @@ impl<B: Block> Lockstep<B> {
     /// [`Error::Mismatch`] names the first differing cycle; with the model beside the RTL it may come a few calls later (at
     /// the latest from [`Lockstep::finish`]). [`Error::Invariant`] when an invariant of the RTL fails.
     pub fn step(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<()> {
-        if self.cycle.is_multiple_of(SNAPSHOT_INTERVAL) {
-            self.take_snapshot()?;
-        }
+        self.snapshot_when_due()?;
         let mut frame = self.golden.frame();
         (frame.cycle, frame.rst_ni) = (self.cycle, rst_ni);
         image::pack(inputs, &mut frame.inputs);
@@ -207,6 +205,28 @@ impl<B: Block> Lockstep<B> {
             self.record_sample(&frame)?;
         }
         divergence.map_or(Ok(()), |d| Err(self.diverged(&d)))
+    }
+
+    /// Flips a bit of a memory in RTL and model, between two clocks. It goes into the recording.
+    ///
+    /// # Errors
+    /// [`Error::Upset`] when there is no such bit or nobody has written the entry, [`Error::Mismatch`] when a clock before
+    /// differs.
+    pub fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<()> {
+        self.snapshot_when_due()?;
+        self.settle()?;
+        let upset = Upset { cycle: self.cycle, memory: memory.to_owned(), entry, bit };
+        self.golden.upset(&upset).map_err(|source| Error::Upset { upset: upset.clone(), source })?;
+        self.upset_rtl(&upset)?;
+        self.recording.upset(upset);
+        Ok(())
+    }
+
+    fn upset_rtl(&mut self, upset: &Upset) -> Result<()> {
+        let memories = &self.layout.fields.memories;
+        let number = memories.iter().position(|f| f.path == upset.memory);
+        let number = number.ok_or_else(|| Error::Device(format!("there is no memory `{}`", upset.memory)))?;
+        self.rtl_device.flip(number, upset.entry, upset.bit)
     }
 
     /// Clocks the RTL with a frame's inputs and fills in its images.
@@ -248,7 +268,11 @@ impl<B: Block> Lockstep<B> {
         self.golden.settle().map_or(Ok(()), |d| Err(self.diverged(&d)))
     }
 
-    fn take_snapshot(&mut self) -> Result<()> {
+    /// Once before everything that happens in a cycle, soft errors included.
+    fn snapshot_when_due(&mut self) -> Result<()> {
+        if !self.cycle.is_multiple_of(SNAPSHOT_INTERVAL) || self.snapshot == Some(self.cycle) {
+            return Ok(());
+        }
         self.settle()?;
         if self.cycle > 0 {
             self.compare_memories()?;
@@ -366,6 +390,10 @@ impl<B: Block> Lockstep<B> {
             // After the failure the inputs are idle, which is always legal.
             let (rst_ni, image) = self.recording.at(at.min(cycle));
             let inputs = if at > cycle { vec![0; image.len()] } else { image.to_vec() };
+            for upset in self.recording.upsets_at(at).to_vec() {
+                self.upset_rtl(&upset)?;
+                self.golden.upset(&upset).map_err(|source| Error::Upset { upset, source })?;
+            }
             let mut frame = Frame { cycle: at, rst_ni, inputs, ..Frame::default() };
             match self.clock_rtl(&mut frame) {
                 // The failure that this waveform leads to.
@@ -391,6 +419,10 @@ impl<B: Block> Dut<B> for Lockstep<B> {
         self.outputs.clone()
     }
 
+    fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> std::result::Result<(), DutError> {
+        Self::upset(self, memory, entry, bit).map_err(Into::into)
+    }
+
     fn settle(&mut self) -> std::result::Result<(), DutError> {
         Self::settle(self).map_err(Into::into)
     }
@@ -407,6 +439,7 @@ pub struct RtlOnly<B: Block> {
     input_image: Vec<u8>,
     output_image: Vec<u8>,
     outputs: B::Outputs,
+    memories: Vec<Field>,
 }
 
 impl<B: Block> RtlOnly<B> {
@@ -417,7 +450,8 @@ impl<B: Block> RtlOnly<B> {
     pub fn linked(device: &str, model: &B, seed: u64) -> Result<Self> {
         let device = RtlDevice::linked(device, seed)?;
         let output_image = vec![0; device.output_bytes()];
-        Ok(Self { device, input_image: Vec::new(), output_image, outputs: model.outputs() })
+        let memories = image::fields(&mut model.clone()).memories;
+        Ok(Self { device, input_image: Vec::new(), output_image, outputs: model.outputs(), memories })
     }
 }
 
@@ -427,6 +461,13 @@ impl<B: Block> Dut<B> for RtlOnly<B> {
         self.device.advance(rst_ni, &self.input_image, &mut self.output_image)?;
         image::unpack(&self.output_image, &mut self.outputs);
         Ok(())
+    }
+
+    /// The RTL alone does not know which entries have been written.
+    fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> std::result::Result<(), DutError> {
+        let field = self.memories.iter().position(|f| f.path == memory && bit < f.width);
+        let number = field.ok_or_else(|| Error::Device(format!("there is no bit {bit} of {memory}")))?;
+        Ok(self.device.flip(number, entry, bit)?)
     }
 
     fn outputs(&self) -> B::Outputs {

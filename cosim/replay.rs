@@ -11,8 +11,8 @@ use tandem_model::image::{Field, element_bytes};
 
 use crate::error::{Error, Result};
 
-/// Version of the file format.
-const VERSION: u32 = 1;
+/// Version of the file format: 2 has soft errors. A recording without any is written as 1, which older programs read too.
+const VERSION: u32 = 2;
 /// A recording is held in memory; an absurd count is a damaged file.
 const MOST_CYCLES: u64 = 100_000_000;
 
@@ -30,6 +30,21 @@ pub struct Recording {
     stride: usize,
     images: Vec<u8>,
     resets: Vec<bool>,
+    upsets: Vec<Upset>,
+}
+
+/// A soft error: a bit of a memory that flips before a clock.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upset {
+    /// Before this clock; the number of all clocks for one behind the last.
+    pub cycle: u64,
+    /// Path of the memory.
+    pub memory: String,
+    /// Which entry.
+    pub entry: usize,
+    /// Which bit of it.
+    pub bit: u32,
 }
 
 /// What every version of the format has.
@@ -48,6 +63,8 @@ struct File {
     segments: Option<usize>,
     seed: u64,
     origin: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    upsets: Vec<Upset>,
     cycles: Vec<Entry>,
 }
 
@@ -85,6 +102,7 @@ impl Recording {
             stride: inputs.iter().map(Field::bytes).sum(),
             images: Vec::new(),
             resets: Vec::new(),
+            upsets: Vec::new(),
         }
     }
 
@@ -92,6 +110,19 @@ impl Recording {
     pub fn push(&mut self, rst_ni: bool, image: &[u8]) {
         self.images.extend_from_slice(image);
         self.resets.push(rst_ni);
+    }
+
+    /// Adds a soft error before the next clock.
+    pub fn upset(&mut self, upset: Upset) {
+        self.upsets.push(upset);
+    }
+
+    /// Soft errors before a clock.
+    #[must_use]
+    pub fn upsets_at(&self, cycle: u64) -> &[Upset] {
+        let from = self.upsets.partition_point(|u| u.cycle < cycle);
+        let to = self.upsets.partition_point(|u| u.cycle <= cycle);
+        &self.upsets[from..to]
     }
 
     /// Clocks recorded.
@@ -132,12 +163,13 @@ impl Recording {
             }
         }
         let file = File {
-            tandem_replay: VERSION,
+            tandem_replay: if self.upsets.is_empty() { 1 } else { VERSION },
             device: self.device.clone(),
             rows: geometry.map(|g| g.rows),
             segments: geometry.map(|g| g.segments),
             seed: self.seed,
             origin: self.origin.clone(),
+            upsets: self.upsets.clone(),
             cycles,
         };
         write_atomically(path, &serde_json::to_vec_pretty(&file).expect("plain data"))
@@ -194,6 +226,7 @@ impl Recording {
         let file = load(path)?;
         let mut recording = Self::new(&file.device, inputs, file.seed);
         recording.origin = file.origin;
+        recording.upsets = file.upsets;
         for entry in &file.cycles {
             let image =
                 recording.image(entry).map_err(|what| Error::Replay { path: path.to_owned(), what })?;
@@ -234,18 +267,28 @@ fn load(path: &Path) -> Result<File> {
     let none = |e| bad(format!("not a replay file ({e}); expected the JSON that a failing run writes"));
     // The version before the rest: another one may have other keys.
     let Version { tandem_replay: version } = serde_json::from_str(&text).map_err(none)?;
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(bad(format!(
-            "format version {version}, this program reads {VERSION}. Replay it with the program that wrote it"
+            "format version {version}, this program reads 1 to {VERSION}. Replay it with the program that wrote it"
         )));
     }
     let file: File = serde_json::from_str(&text).map_err(none)?;
-    match file.cycles.iter().try_fold(0u64, |sum, e| sum.checked_add(e.times)) {
+    let cycles = match file.cycles.iter().try_fold(0u64, |sum, e| sum.checked_add(e.times)) {
         // Equal at every clock of none would pass for a verdict.
-        Some(0) => Err(bad("it holds no cycles; expected at least one".to_owned())),
-        Some(1..=MOST_CYCLES) => Ok(file),
-        _ => Err(bad(format!("it holds more than {MOST_CYCLES} cycles; expected fewer, it may be damaged"))),
+        Some(0) => return Err(bad("it holds no cycles; expected at least one".to_owned())),
+        Some(cycles @ 1..=MOST_CYCLES) => cycles,
+        _ => {
+            let what = format!("it holds more than {MOST_CYCLES} cycles; expected fewer, it may be damaged");
+            return Err(bad(what));
+        }
+    };
+    if version == 1 && !file.upsets.is_empty() {
+        return Err(bad("format version 1 has no upsets; expected version 2".to_owned()));
     }
+    if !file.upsets.is_sorted_by_key(|u| u.cycle) || file.upsets.last().is_some_and(|u| u.cycle > cycles) {
+        return Err(bad(format!("its upsets are not in the order of cycles 0 to {cycles}, as expected")));
+    }
+    Ok(file)
 }
 
 fn parse_hex(digits: &str) -> Option<Vec<u8>> {

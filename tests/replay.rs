@@ -145,10 +145,10 @@ fn truncated_or_foreign_file_is_refused() {
 #[test]
 fn file_of_another_version_is_refused_by_its_version() {
     let damaged = Damaged::new();
-    let parts = ["format version 2", "reads 1", "program that wrote it"];
-    damaged.with(|f| f["tandem_replay"] = json!(2), &parts);
+    let parts = ["format version 3", "reads 1 to 2", "program that wrote it"];
+    damaged.with(|f| f["tandem_replay"] = json!(3), &parts);
     // A later version has other keys; still it is the version that is wrong.
-    damaged.with(|f| (f["tandem_replay"], f["more"]) = (json!(2), json!(1)), &parts);
+    damaged.with(|f| (f["tandem_replay"], f["more"]) = (json!(3), json!(1)), &parts);
 }
 
 #[test]

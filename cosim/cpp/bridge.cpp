@@ -40,6 +40,8 @@ void Device::memories(rust::Slice<std::uint8_t> image) {
   dut_->read_memories(image.data());
 }
 
+void Device::flip(std::size_t memory, std::size_t entry, std::uint32_t bit) { dut_->flip(memory, entry, bit); }
+
 void Device::save() { dut_->save(snapshot_); }
 
 void Device::restore() {

@@ -23,6 +23,7 @@ class Device {
   // The same without reading the registers: the bare simulation.
   void advance(bool rst_ni, rust::Slice<const std::uint8_t> inputs, rust::Slice<std::uint8_t> outputs);
   void memories(rust::Slice<std::uint8_t> image);
+  void flip(std::size_t memory, std::size_t entry, std::uint32_t bit);
   // Keeps the whole state, in place of the one kept before; and goes back to it.
   void save();
   void restore();

@@ -26,6 +26,9 @@ class Dut {
   virtual void read_outputs(std::uint8_t* image) = 0;
   virtual void read_registers(std::uint8_t* image) = 0;
   virtual void read_memories(std::uint8_t* image) = 0;
+  // Flips a bit of an entry of the memory with this number, in the order of the image. What the RTL reads without a
+  // register between shows it a clock late.
+  virtual void flip(std::size_t memory, std::size_t entry, std::uint32_t bit) = 0;
   virtual void save(std::vector<std::uint8_t>& to) = 0;
   virtual void restore(const std::vector<std::uint8_t>& from) = 0;
 };

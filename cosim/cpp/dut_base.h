@@ -26,6 +26,13 @@ inline void fill(T& to, const std::uint8_t* from) {
   std::memcpy(&to, from, Bytes);
 }
 
+// Flips a bit of an entry of Bytes bytes.
+template <std::size_t Bytes, typename T>
+inline void toggle(T& memory, std::size_t entry, std::uint32_t bit) {
+  if (entry >= sizeof(T) / Bytes || bit >= 8 * Bytes) throw std::out_of_range("a memory has no such bit");
+  reinterpret_cast<std::uint8_t*>(&memory)[entry * Bytes + bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
+}
+
 // Snapshot into memory: Verilator's serializer with a vector for a file.
 class MemorySave final : public VerilatedSerialize {
  public:

@@ -9,7 +9,7 @@ use tandem_model::image;
 
 use crate::error::{Error, Result};
 use crate::lockstep::{Lockstep, Totals};
-use crate::replay::Recording;
+use crate::replay::{Recording, Upset};
 
 struct Replay<'a> {
     file: &'a Path,
@@ -38,10 +38,20 @@ impl WithModel for Replay<'_> {
                 );
                 return Err(Error::Replay { path: self.file.to_owned(), what });
             }
+            upset(&recording, cycle, &mut lockstep)?;
             lockstep.step(rst_ni, &mut inputs)?;
         }
+        upset(&recording, recording.len(), &mut lockstep)?;
         lockstep.finish()
     }
+}
+
+/// The soft errors before a clock.
+fn upset<B: Block>(recording: &Recording, cycle: u64, lockstep: &mut Lockstep<B>) -> Result<()> {
+    for Upset { memory, entry, bit, .. } in recording.upsets_at(cycle) {
+        lockstep.upset(memory, *entry, *bit)?;
+    }
+    Ok(())
 }
 
 /// Replays a file, with a waveform of all of it if wanted.

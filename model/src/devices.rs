@@ -6,6 +6,7 @@ use crate::array::float_add::FloatAdd;
 use crate::array::segment_edge::SegmentEdge;
 use crate::array::systolic_array::SystolicArray;
 use crate::block::Block;
+use crate::sram::bank_group::BankGroup;
 
 /// An RTL top with the parameters of one geometry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,17 +28,20 @@ pub enum Kind {
     Segment,
     /// `systolic_array`.
     Array,
+    /// `bank_group`.
+    Sram,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Float, Self::Segment, Self::Array];
+    pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Sram];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
     #[must_use]
     pub const fn groups(self) -> &'static [&'static str] {
         match self {
             Self::Float | Self::Segment | Self::Array => &["array"],
+            Self::Sram => &["sram"],
         }
     }
 
@@ -48,6 +52,7 @@ impl Kind {
             Self::Float => "float",
             Self::Segment => "segment",
             Self::Array => "array",
+            Self::Sram => "sram",
         }
     }
 }
@@ -65,12 +70,14 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder has no geometry and stands once.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
         Self { name: "systolic_array_small", kind: Kind::Array, geometry: SMALL },
         Self { name: "systolic_array_slim", kind: Kind::Array, geometry: SLIM },
+        Self { name: "bank_group_small", kind: Kind::Sram, geometry: SMALL },
+        Self { name: "bank_group_slim", kind: Kind::Sram, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -96,6 +103,7 @@ impl Device {
             Kind::Float => "float_add",
             Kind::Segment => "segment_edge",
             Kind::Array => "systolic_array",
+            Kind::Sram => "bank_group",
         }
     }
 
@@ -106,6 +114,9 @@ impl Device {
             Kind::Float => vec![],
             Kind::Segment => vec![("Segments", self.geometry.segments)],
             Kind::Array => vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)],
+            Kind::Sram => {
+                vec![("Segments", self.geometry.segments), ("BankWords", self.geometry.bank_words)]
+            }
         }
     }
 
@@ -113,7 +124,7 @@ impl Device {
     #[must_use]
     pub const fn no_inline(self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Float | Kind::Segment => &[],
+            Kind::Float | Kind::Segment | Kind::Sram => &[],
             Kind::Array => &["pe_segment", "segment_edge"],
         }
     }
@@ -124,6 +135,7 @@ impl Device {
             Kind::Float => with.run(self, FloatAdd::default()),
             Kind::Segment => with.run(self, SegmentEdge::new(self.geometry)),
             Kind::Array => with.run(self, SystolicArray::new(self.geometry)),
+            Kind::Sram => with.run(self, BankGroup::new(self.geometry)),
         }
     }
 }

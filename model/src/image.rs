@@ -319,3 +319,94 @@ impl Visitor for Unpacker<'_> {
     }
     fn memory<T: Bits>(&mut self, _: &'static str, _: &mut [T], _: &mut [bool]) {}
 }
+
+/// Why a memory bit cannot be flipped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FlipError {
+    /// There is no memory of this path.
+    NoMemory(String),
+    /// The memory has only so many entries.
+    NoEntry(usize),
+    /// Its entries have only so many bits.
+    NoBit(u32),
+    /// Nobody has written the entry: it holds nothing defined.
+    NotWritten,
+}
+
+impl std::fmt::Display for FlipError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoMemory(path) => write!(f, "there is no memory `{path}`"),
+            Self::NoEntry(entries) => write!(f, "the memory has {entries} entries"),
+            Self::NoBit(bits) => write!(f, "an entry has {bits} bits"),
+            Self::NotWritten => f.write_str("nobody has written the entry, it holds nothing defined"),
+        }
+    }
+}
+
+impl std::error::Error for FlipError {}
+
+/// Flips one bit of a memory entry: a soft error. Only what has been written can be flipped.
+///
+/// # Errors
+/// When there is no such bit, or nobody has written the entry.
+pub fn flip<T: Visit>(of: &mut T, path: &str, entry: usize, bit: u32) -> Result<(), FlipError> {
+    let done = Err(FlipError::NoMemory(path.to_owned()));
+    let mut walk = Flipper { left: vec![Some(path)], entry, bit, done };
+    of.visit(&mut walk);
+    walk.done
+}
+
+/// Follows a path: the last of `left` is what is left of it in this scope, `None` outside of it.
+struct Flipper<'a> {
+    left: Vec<Option<&'a str>>,
+    entry: usize,
+    bit: u32,
+    done: Result<(), FlipError>,
+}
+
+impl Flipper<'_> {
+    fn flip<T: Bits>(&self, values: &mut [T], written: &[bool]) -> Result<(), FlipError> {
+        let entries = values.len();
+        let value = values.get_mut(self.entry).ok_or(FlipError::NoEntry(entries))?;
+        if self.bit >= T::WIDTH {
+            return Err(FlipError::NoBit(T::WIDTH));
+        }
+        if !written[self.entry] {
+            return Err(FlipError::NotWritten);
+        }
+        *value = T::from_bits(value.to_bits() ^ 1 << self.bit);
+        Ok(())
+    }
+}
+
+/// What is left of `path` behind the scope `name[index].`, if it begins so.
+fn behind<'a>(path: &'a str, name: &str, index: Option<usize>) -> Option<&'a str> {
+    let rest = path.strip_prefix(name)?;
+    let rest = match index {
+        None => rest,
+        Some(index) => {
+            let (digits, rest) = rest.strip_prefix('[')?.split_once(']')?;
+            (digits.parse() == Ok(index)).then_some(rest)?
+        }
+    };
+    rest.strip_prefix('.')
+}
+
+impl Visitor for Flipper<'_> {
+    fn enter(&mut self, name: &'static str, index: Option<usize>) {
+        let outside = self.left.last().copied().flatten();
+        self.left.push(outside.and_then(|path| behind(path, name, index)));
+    }
+    fn leave(&mut self) {
+        self.left.pop();
+    }
+    fn bits<T: Bits>(&mut self, _: &'static str, _: &mut T) {}
+    fn packed<T: Bits>(&mut self, _: &'static str, _: &mut [T]) {}
+    fn array<T: Bits>(&mut self, _: &'static str, _: &mut [T]) {}
+    fn memory<T: Bits>(&mut self, name: &'static str, values: &mut [T], written: &mut [bool]) {
+        if self.left.last() == Some(&Some(name)) {
+            self.done = self.flip(values, written);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use std::error::Error;
 
 use tandem_model::block::Block;
+use tandem_model::image;
 
 /// Why a device stopped.
 pub type DutError = Box<dyn Error + Send + Sync>;
@@ -18,6 +19,15 @@ pub trait Dut<B: Block> {
 
     /// Outputs after the last clock.
     fn outputs(&self) -> B::Outputs;
+
+    /// Flips bit `bit` of entry `entry` of the memory at the path `memory`, before the next clock: a soft error, on every
+    /// side alike. The entry must have been written.
+    ///
+    /// # Errors
+    /// When there is no such bit, or this device cannot be upset.
+    fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<(), DutError> {
+        Err(format!("this device has no soft errors (bit {bit} of {memory}[{entry}])").into())
+    }
 
     /// Waits until all clocks so far have been checked.
     ///
@@ -55,5 +65,9 @@ impl<B: Block> Dut<B> for ModelOnly<B> {
 
     fn outputs(&self) -> B::Outputs {
         self.model.outputs()
+    }
+
+    fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<(), DutError> {
+        Ok(image::flip(&mut self.model, memory, entry, bit)?)
     }
 }

@@ -9,6 +9,7 @@ pub mod float;
 pub mod property;
 pub mod random;
 pub mod segment;
+pub mod sram;
 
 pub use bench::{Bench, Coverage, WrongAnswer};
 pub use dut::{Dut, DutError, ModelOnly};

@@ -11,6 +11,7 @@ use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::segment::SegmentBench;
+use tandem_testbenches::sram::{SramBench, campaign};
 use tandem_testbenches::{Bench, ModelOnly};
 
 fn model_answers_as_the_reference<B: Bench>(bench: &B) {
@@ -38,6 +39,25 @@ fn segment_edges_convert_and_add_as_the_reference_does() {
 fn arrays_answer_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&ArrayBench { geometry });
+    }
+}
+
+#[test]
+fn bank_groups_keep_words_as_a_map_does() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&SramBench { geometry });
+    }
+}
+
+#[test]
+fn every_flip_is_corrected_or_detected() {
+    for geometry in Geometry::ALL {
+        let mut dut = ModelOnly { model: SramBench { geometry }.model() };
+        let report = campaign(geometry, &mut dut, 20_000, 1).unwrap();
+        assert_eq!(
+            (report.injected, report.corrected, report.detected, report.silent),
+            (20_000, 10_000, 10_000, 0)
+        );
     }
 }
 

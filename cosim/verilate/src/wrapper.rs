@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use tandem_model::image::Field;
+use tandem_model::image::{Field, element_bytes};
 
 use crate::Spec;
 use crate::error::{Result, VerilateError};
@@ -60,6 +60,12 @@ pub(crate) fn source(spec: &Spec, tied: &[(&Field, &Register)]) -> String {
             out
         })
     };
+    let memories = tied.iter().filter(|(f, _)| f.memory);
+    let toggles = memories.enumerate().fold(String::new(), |mut out, (number, (field, register))| {
+        let (size, memory) = (element_bytes(field.width), &register.expression);
+        let _ = writeln!(out, "      case {number}: return toggle<{size}>(root.{memory}, entry, bit);");
+        out
+    });
     let ports = |fields: &[Field], to_top: bool| {
         fields.iter().fold(String::new(), |mut out, field| {
             let (port, offset, bytes) = (&field.path, field.offset, field.bytes());
@@ -82,6 +88,7 @@ namespace {{
 
 using tandem::copy;
 using tandem::fill;
+using tandem::toggle;
 
 class Device final : public tandem::VerilatedDut<V{name}> {{
  public:
@@ -106,6 +113,14 @@ class Device final : public tandem::VerilatedDut<V{name}> {{
     auto& root = *top_.rootp;
     (void)root, (void)image;
 {copy_memories}  }}
+
+  void flip(std::size_t memory, std::size_t entry, std::uint32_t bit) override {{
+    auto& root = *top_.rootp;
+    (void)root, (void)entry, (void)bit;
+    switch (memory) {{
+{toggles}      default: throw std::out_of_range("there is no such memory");
+    }}
+  }}
 }};
 
 }}  // namespace
