@@ -15,6 +15,7 @@ for geometry in 8,2 3,1 2,4; do
   rows=${geometry%,*} segments=${geometry#*,}
   wall array/systolic_array.sv --top-module systolic_array "-GRows=$rows" "-GSegments=$segments"
   wall array/segment_edge.sv --top-module segment_edge "-GSegments=$segments"
+  wall attention/softmax.sv --top-module softmax "-GSegments=$segments"
 done
 wall array/float_add.sv --top-module float_add
 
