@@ -16,6 +16,7 @@ for geometry in 8,2 3,1 2,4; do
   wall array/systolic_array.sv --top-module systolic_array "-GRows=$rows" "-GSegments=$segments"
   wall array/segment_edge.sv --top-module segment_edge "-GSegments=$segments"
   wall sram/bank_group.sv --top-module bank_group "-GSegments=$segments" -GBankWords=256
+  wall attention/softmax.sv --top-module softmax "-GSegments=$segments"
 done
 wall array/float_add.sv --top-module float_add
 

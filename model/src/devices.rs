@@ -5,6 +5,7 @@ use crate::array::Geometry;
 use crate::array::float_add::FloatAdd;
 use crate::array::segment_edge::SegmentEdge;
 use crate::array::systolic_array::SystolicArray;
+use crate::attention::softmax::Softmax;
 use crate::block::Block;
 use crate::sram::bank_group::BankGroup;
 
@@ -30,11 +31,14 @@ pub enum Kind {
     Array,
     /// `bank_group`.
     Sram,
+    /// `softmax`.
+    Softmax,
 }
 
 impl Kind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Sram];
+    pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Softmax];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
     #[must_use]
@@ -42,6 +46,7 @@ impl Kind {
         match self {
             Self::Float | Self::Segment | Self::Array => &["array"],
             Self::Sram => &["sram"],
+            Self::Softmax => &["attention"],
         }
     }
 
@@ -53,6 +58,7 @@ impl Kind {
             Self::Segment => "segment",
             Self::Array => "array",
             Self::Sram => "sram",
+            Self::Softmax => "softmax",
         }
     }
 }
@@ -78,6 +84,8 @@ impl Device {
         Self { name: "systolic_array_slim", kind: Kind::Array, geometry: SLIM },
         Self { name: "bank_group_small", kind: Kind::Sram, geometry: SMALL },
         Self { name: "bank_group_slim", kind: Kind::Sram, geometry: SLIM },
+        Self { name: "softmax_small", kind: Kind::Softmax, geometry: SMALL },
+        Self { name: "softmax_slim", kind: Kind::Softmax, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -104,6 +112,7 @@ impl Device {
             Kind::Segment => "segment_edge",
             Kind::Array => "systolic_array",
             Kind::Sram => "bank_group",
+            Kind::Softmax => "softmax",
         }
     }
 
@@ -112,7 +121,7 @@ impl Device {
     pub fn parameters(self) -> Vec<(&'static str, usize)> {
         match self.kind {
             Kind::Float => vec![],
-            Kind::Segment => vec![("Segments", self.geometry.segments)],
+            Kind::Segment | Kind::Softmax => vec![("Segments", self.geometry.segments)],
             Kind::Array => vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)],
             Kind::Sram => {
                 vec![("Segments", self.geometry.segments), ("BankWords", self.geometry.bank_words)]
@@ -125,6 +134,7 @@ impl Device {
     pub const fn no_inline(self) -> &'static [&'static str] {
         match self.kind {
             Kind::Float | Kind::Segment | Kind::Sram => &[],
+            Kind::Float | Kind::Segment | Kind::Softmax => &[],
             Kind::Array => &["pe_segment", "segment_edge"],
         }
     }
@@ -136,6 +146,7 @@ impl Device {
             Kind::Segment => with.run(self, SegmentEdge::new(self.geometry)),
             Kind::Array => with.run(self, SystolicArray::new(self.geometry)),
             Kind::Sram => with.run(self, BankGroup::new(self.geometry)),
+            Kind::Softmax => with.run(self, Softmax::new(self.geometry)),
         }
     }
 }

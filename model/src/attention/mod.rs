@@ -6,4 +6,8 @@ pub mod fetch_sequencer;
 pub mod head_table;
 pub mod issue_sequencer;
 pub mod scale_file;
+pub mod exp2;
+pub mod p_quantiser;
+pub mod q_file;
+pub mod softmax;
 pub mod types;

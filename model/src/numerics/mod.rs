@@ -7,6 +7,7 @@ pub mod float36;
 pub mod mxint8;
 pub mod quantise;
 pub mod secded;
+pub mod softmax;
 
 pub use e2m1::E2m1;
 pub use e8m0::E8m0;
