@@ -5,6 +5,7 @@ use crate::array::Geometry;
 use crate::array::float_add::FloatAdd;
 use crate::array::segment_edge::SegmentEdge;
 use crate::array::systolic_array::SystolicArray;
+use crate::attention::normaliser::Normaliser;
 use crate::block::Block;
 
 /// An RTL top with the parameters of one geometry.
@@ -27,17 +28,20 @@ pub enum Kind {
     Segment,
     /// `systolic_array`.
     Array,
+    /// `normaliser`.
+    Normaliser,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Float, Self::Segment, Self::Array];
+    pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Normaliser];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
     #[must_use]
     pub const fn groups(self) -> &'static [&'static str] {
         match self {
             Self::Float | Self::Segment | Self::Array => &["array"],
+            Self::Normaliser => &["attention", "array"],
         }
     }
 
@@ -48,6 +52,7 @@ impl Kind {
             Self::Float => "float",
             Self::Segment => "segment",
             Self::Array => "array",
+            Self::Normaliser => "normaliser",
         }
     }
 }
@@ -65,12 +70,14 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder has no geometry and stands once.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
         Self { name: "systolic_array_small", kind: Kind::Array, geometry: SMALL },
         Self { name: "systolic_array_slim", kind: Kind::Array, geometry: SLIM },
+        Self { name: "normaliser_small", kind: Kind::Normaliser, geometry: SMALL },
+        Self { name: "normaliser_slim", kind: Kind::Normaliser, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -96,6 +103,7 @@ impl Device {
             Kind::Float => "float_add",
             Kind::Segment => "segment_edge",
             Kind::Array => "systolic_array",
+            Kind::Normaliser => "normaliser",
         }
     }
 
@@ -105,7 +113,9 @@ impl Device {
         match self.kind {
             Kind::Float => vec![],
             Kind::Segment => vec![("Segments", self.geometry.segments)],
-            Kind::Array => vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)],
+            Kind::Array | Kind::Normaliser => {
+                vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)]
+            }
         }
     }
 
@@ -113,7 +123,7 @@ impl Device {
     #[must_use]
     pub const fn no_inline(self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Float | Kind::Segment => &[],
+            Kind::Float | Kind::Segment | Kind::Normaliser => &[],
             Kind::Array => &["pe_segment", "segment_edge"],
         }
     }
@@ -124,6 +134,7 @@ impl Device {
             Kind::Float => with.run(self, FloatAdd::default()),
             Kind::Segment => with.run(self, SegmentEdge::new(self.geometry)),
             Kind::Array => with.run(self, SystolicArray::new(self.geometry)),
+            Kind::Normaliser => with.run(self, Normaliser::new(self.geometry)),
         }
     }
 }
