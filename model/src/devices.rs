@@ -6,6 +6,7 @@ use crate::array::float_add::FloatAdd;
 use crate::array::segment_edge::SegmentEdge;
 use crate::array::systolic_array::SystolicArray;
 use crate::attention::softmax::Softmax;
+use crate::attention::normaliser::Normaliser;
 use crate::block::Block;
 use crate::sram::bank_group::BankGroup;
 
@@ -33,12 +34,15 @@ pub enum Kind {
     Sram,
     /// `softmax`.
     Softmax,
+    /// `normaliser`.
+    Normaliser,
 }
 
 impl Kind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Sram];
     pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Softmax];
+    pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Normaliser];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
     #[must_use]
@@ -47,6 +51,7 @@ impl Kind {
             Self::Float | Self::Segment | Self::Array => &["array"],
             Self::Sram => &["sram"],
             Self::Softmax => &["attention"],
+            Self::Normaliser => &["attention", "array"],
         }
     }
 
@@ -59,6 +64,7 @@ impl Kind {
             Self::Array => "array",
             Self::Sram => "sram",
             Self::Softmax => "softmax",
+            Self::Normaliser => "normaliser",
         }
     }
 }
@@ -86,6 +92,8 @@ impl Device {
         Self { name: "bank_group_slim", kind: Kind::Sram, geometry: SLIM },
         Self { name: "softmax_small", kind: Kind::Softmax, geometry: SMALL },
         Self { name: "softmax_slim", kind: Kind::Softmax, geometry: SLIM },
+        Self { name: "normaliser_small", kind: Kind::Normaliser, geometry: SMALL },
+        Self { name: "normaliser_slim", kind: Kind::Normaliser, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -113,6 +121,7 @@ impl Device {
             Kind::Array => "systolic_array",
             Kind::Sram => "bank_group",
             Kind::Softmax => "softmax",
+            Kind::Normaliser => "normaliser",
         }
     }
 
@@ -125,6 +134,9 @@ impl Device {
             Kind::Array => vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)],
             Kind::Sram => {
                 vec![("Segments", self.geometry.segments), ("BankWords", self.geometry.bank_words)]
+            Kind::Segment => vec![("Segments", self.geometry.segments)],
+            Kind::Array | Kind::Normaliser => {
+                vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)]
             }
         }
     }
@@ -135,6 +147,7 @@ impl Device {
         match self.kind {
             Kind::Float | Kind::Segment | Kind::Sram => &[],
             Kind::Float | Kind::Segment | Kind::Softmax => &[],
+            Kind::Float | Kind::Segment | Kind::Normaliser => &[],
             Kind::Array => &["pe_segment", "segment_edge"],
         }
     }
@@ -147,6 +160,7 @@ impl Device {
             Kind::Array => with.run(self, SystolicArray::new(self.geometry)),
             Kind::Sram => with.run(self, BankGroup::new(self.geometry)),
             Kind::Softmax => with.run(self, Softmax::new(self.geometry)),
+            Kind::Normaliser => with.run(self, Normaliser::new(self.geometry)),
         }
     }
 }

@@ -10,4 +10,8 @@ pub mod exp2;
 pub mod p_quantiser;
 pub mod q_file;
 pub mod softmax;
+pub mod denominator;
+pub mod float_multiply;
+pub mod normaliser;
+pub mod reciprocal;
 pub mod types;
