@@ -179,6 +179,17 @@ impl Exact {
         f64::from_bits(negative | bits)
     }
 
+    /// How many times 2^place this is; `None` when that is no integer of 64 bits.
+    #[must_use]
+    pub fn multiple_of(&self, place: i32) -> Option<i64> {
+        if self.is_zero() {
+            return Some(0);
+        }
+        // Far too large a quotient would be a waste to write down.
+        let fits = self.floor_log2()? - i64::from(place) < 64 && self.rounded_at(place) == *self;
+        fits.then(|| i64::try_from(self.at(place)).ok()).flatten()
+    }
+
     /// The integer at a unit of 2^exponent. The caller knows that it is one.
     fn at(&self, exponent: i32) -> BigInt {
         if exponent <= self.exponent {

@@ -6,6 +6,8 @@
 //! (codes in, codes out); what the bits mean is written here a second time.
 
 pub mod divide;
+pub mod attention;
+pub mod attention_error;
 pub mod dot;
 pub mod float;
 pub mod pv;
