@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
-use tandem_model::devices::Device;
+use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::{ArrayDriver, GemvRun, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::{Dut, ModelOnly};
@@ -105,7 +105,7 @@ fn utilisation(int8: bool) -> anyhow::Result<Figure> {
 /// Cycles per second of the three engines, alternated in one run; the median of each.
 fn speeds(rounds: usize) -> anyhow::Result<[f64; 3]> {
     let work = workload(false, 512, 1024);
-    let device = Device::array(SMALL).name;
+    let device = Device::of(Kind::Array, SMALL).name;
     let mut seconds = [Vec::new(), Vec::new(), Vec::new()];
     let mut cycles = 0;
     for _ in 0..rounds {

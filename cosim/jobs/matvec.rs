@@ -10,7 +10,7 @@ use serde::Serialize;
 use tandem_host::{Checkpoint, Forward, Linear, Observer, Rows, Tokenizer};
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
-use tandem_model::devices::Device;
+use tandem_model::devices::{Device, Kind};
 use tandem_model::numerics::{MxFp4Block, MxInt8Block, ScaleRule};
 use tandem_testbenches::WrongAnswer;
 use tandem_testbenches::array::{ArrayDriver, Matrix, Stalls, Stationary, Stream, run_gemv};
@@ -146,7 +146,7 @@ fn int8(block: &[f32; BLOCK]) -> MxInt8Block {
 pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Result<Report> {
     // First what fails fast.
     let geometry = options.geometry;
-    let device = Device::array(geometry);
+    let device = Device::of(Kind::Array, geometry);
     let mut runner = Runner::new(
         options.engine,
         device,

@@ -5,8 +5,9 @@ use crate::array::Geometry;
 use crate::array::float_add::FloatAdd;
 use crate::array::segment_edge::SegmentEdge;
 use crate::array::systolic_array::SystolicArray;
-use crate::attention::softmax::Softmax;
+use crate::attention::attention_engine::AttentionEngine;
 use crate::attention::normaliser::Normaliser;
+use crate::attention::softmax::Softmax;
 use crate::block::Block;
 use crate::sram::bank_group::BankGroup;
 
@@ -36,13 +37,21 @@ pub enum Kind {
     Softmax,
     /// `normaliser`.
     Normaliser,
+    /// `attention_engine`.
+    Attention,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Sram];
-    pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Softmax];
-    pub const ALL: [Self; 4] = [Self::Float, Self::Segment, Self::Array, Self::Normaliser];
+    pub const ALL: [Self; 7] = [
+        Self::Float,
+        Self::Segment,
+        Self::Array,
+        Self::Sram,
+        Self::Softmax,
+        Self::Normaliser,
+        Self::Attention,
+    ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
     #[must_use]
@@ -52,6 +61,7 @@ impl Kind {
             Self::Sram => &["sram"],
             Self::Softmax => &["attention"],
             Self::Normaliser => &["attention", "array"],
+            Self::Attention => &["attention", "array", "sram"],
         }
     }
 
@@ -65,6 +75,7 @@ impl Kind {
             Self::Sram => "sram",
             Self::Softmax => "softmax",
             Self::Normaliser => "normaliser",
+            Self::Attention => "attention",
         }
     }
 }
@@ -82,7 +93,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder has no geometry and stands once.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -94,6 +105,8 @@ impl Device {
         Self { name: "softmax_slim", kind: Kind::Softmax, geometry: SLIM },
         Self { name: "normaliser_small", kind: Kind::Normaliser, geometry: SMALL },
         Self { name: "normaliser_slim", kind: Kind::Normaliser, geometry: SLIM },
+        Self { name: "attention_engine_small", kind: Kind::Attention, geometry: SMALL },
+        Self { name: "attention_engine_slim", kind: Kind::Attention, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -102,14 +115,14 @@ impl Device {
         Self::ALL.into_iter().find(|d| d.name == name)
     }
 
-    /// The systolic array of a geometry.
+    /// The device of a kind and a geometry.
     ///
     /// # Panics
     /// When the geometry is none of [`Geometry::ALL`].
     #[must_use]
-    pub fn array(geometry: Geometry) -> Self {
-        let found = Self::ALL.into_iter().find(|d| d.kind == Kind::Array && d.geometry == geometry);
-        found.expect("every geometry has an array device")
+    pub fn of(kind: Kind, geometry: Geometry) -> Self {
+        let found = Self::ALL.into_iter().find(|d| d.kind == kind && d.geometry == geometry);
+        found.expect("every geometry has a device of every kind")
     }
 
     /// Top module, which is also the file's stem.
@@ -122,22 +135,20 @@ impl Device {
             Kind::Sram => "bank_group",
             Kind::Softmax => "softmax",
             Kind::Normaliser => "normaliser",
+            Kind::Attention => "attention_engine",
         }
     }
 
     /// Parameters of the top.
     #[must_use]
     pub fn parameters(self) -> Vec<(&'static str, usize)> {
+        let Geometry { rows, segments, bank_words, .. } = self.geometry;
         match self.kind {
             Kind::Float => vec![],
-            Kind::Segment | Kind::Softmax => vec![("Segments", self.geometry.segments)],
-            Kind::Array => vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)],
-            Kind::Sram => {
-                vec![("Segments", self.geometry.segments), ("BankWords", self.geometry.bank_words)]
-            Kind::Segment => vec![("Segments", self.geometry.segments)],
-            Kind::Array | Kind::Normaliser => {
-                vec![("Rows", self.geometry.rows), ("Segments", self.geometry.segments)]
-            }
+            Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
+            Kind::Array | Kind::Normaliser => vec![("Rows", rows), ("Segments", segments)],
+            Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
+            Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
         }
     }
 
@@ -145,10 +156,9 @@ impl Device {
     #[must_use]
     pub const fn no_inline(self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Float | Kind::Segment | Kind::Sram => &[],
-            Kind::Float | Kind::Segment | Kind::Softmax => &[],
-            Kind::Float | Kind::Segment | Kind::Normaliser => &[],
+            Kind::Float | Kind::Segment | Kind::Sram | Kind::Softmax | Kind::Normaliser => &[],
             Kind::Array => &["pe_segment", "segment_edge"],
+            Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
         }
     }
 
@@ -161,6 +171,7 @@ impl Device {
             Kind::Sram => with.run(self, BankGroup::new(self.geometry)),
             Kind::Softmax => with.run(self, Softmax::new(self.geometry)),
             Kind::Normaliser => with.run(self, Normaliser::new(self.geometry)),
+            Kind::Attention => with.run(self, AttentionEngine::new(self.geometry)),
         }
     }
 }

@@ -353,7 +353,8 @@ impl Block for AttentionEngine {
         let tile_scored = self.tile_scored.output();
         let array_inputs = self.array_inputs(i, normaliser.acc_read_o);
         let rows = self.geometry.rows;
-        let tile_sums = (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs().tile_sum_o));
+        let tile_sums =
+            (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs().tile_sum_o));
         let normaliser_inputs = normaliser::Inputs {
             tile_sum_i: tile_sums.collect(),
             head_end_i: head_end,

@@ -38,7 +38,8 @@ impl ScaleFile {
     /// The codes of all blocks of a token: block 2 x part + chain in FP4, block `part` in INT8.
     pub fn blocks(&self, int8: bool, tile: usize, beat: usize, codes: &mut BlockScales) {
         for (k, code) in codes.codes_mut().iter_mut().enumerate() {
-            let (word, byte) = if int8 { (k, beat) } else { ((k & !1) + beat / 16, 2 * (beat % 16) + (k & 1)) };
+            let (word, byte) =
+                if int8 { (k, beat) } else { ((k & !1) + beat / 16, 2 * (beat % 16) + (k & 1)) };
             *code = self.scale_q[self.address(tile, word, byte)];
         }
     }

@@ -5,9 +5,9 @@
 //! `tests/independence.rs` reads these sources and enforces it: a format type is used as a carrier of bits
 //! (codes in, codes out); what the bits mean is written here a second time.
 
-pub mod divide;
 pub mod attention;
 pub mod attention_error;
+pub mod divide;
 pub mod dot;
 pub mod float;
 pub mod pv;
