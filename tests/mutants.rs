@@ -14,7 +14,7 @@ use proptest::test_runner::TestRunner;
 use tandem::Error;
 use tandem::device::RtlDevice;
 use tandem::lockstep::{Lockstep, SNAPSHOT_INTERVAL};
-use tandem::replay::write_atomically;
+use tandem::replay::{Upset, write_atomically};
 use tandem::report::{Mismatch, Side};
 use tandem_model::block::Block;
 use tandem_model::devices::{self, Device};
@@ -22,6 +22,7 @@ use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
+use tandem_testbenches::sram::{self, SramBench, Traffic};
 use tandem_testbenches::{Bench, Coverage, Dut, DutError};
 use tandem_verilate::{Kind, Ports, Spec, VerilateError, Verilator};
 
@@ -45,6 +46,11 @@ campaign! {
     planted_bug {
         acc_bank_stuck
         acc_first_ignored
+        arbitration_ignored
+        clear_swallows_error
+        commit_before_write
+        correction_beside
+        counter_wraps
         convert_exponent_short
         distance_short
         drain_select_off_by_one
@@ -69,6 +75,8 @@ campaign! {
         skew_register_bypassed
         skew_stage_missing
         sticky_bit_dropped
+        swizzle_bit_wrong
+        syndrome_row_ignored
         tile_exponent_not_held
         tile_first_ignored
         write_during_reset
@@ -231,22 +239,43 @@ fn read_tree(root: &Path, at: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> 
     Ok(())
 }
 
+/// What a case did to the device.
+#[derive(Default)]
+struct Stimulus {
+    clocks: Vec<(bool, Vec<u8>)>,
+    /// In the order of their clocks.
+    upsets: Vec<Upset>,
+}
+
+impl Stimulus {
+    /// Soft errors before a clock.
+    fn upsets_at(&self, clock: u64) -> impl Iterator<Item = &Upset> {
+        self.upsets.iter().filter(move |upset| upset.cycle == clock)
+    }
+}
+
 /// Hands every input on to the engine and keeps it for the RTL alone.
 struct Recorder<B: Block> {
     engine: Lockstep<B>,
-    clocks: Vec<(bool, Vec<u8>)>,
+    stimulus: Stimulus,
 }
 
 impl<B: Block> Dut<B> for Recorder<B> {
     fn clock(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<(), DutError> {
         let mut image = Vec::new();
         image::pack(inputs, &mut image);
-        self.clocks.push((rst_ni, image));
+        self.stimulus.clocks.push((rst_ni, image));
         self.engine.clock(rst_ni, inputs)
     }
 
     fn outputs(&self) -> B::Outputs {
         self.engine.outputs()
+    }
+
+    fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<(), DutError> {
+        let cycle = self.stimulus.clocks.len() as u64;
+        self.stimulus.upsets.push(Upset { cycle, memory: memory.to_owned(), entry, bit });
+        Ok(self.engine.upset(memory, entry, bit)?)
     }
 }
 
@@ -282,7 +311,7 @@ fn oracle<B: Block>(
     library: &Path,
     mut model: B,
     seed: u64,
-    clocks: &[(bool, Vec<u8>)],
+    stimulus: &Stimulus,
 ) -> Result<Option<Sighting>, Error> {
     let Fields { registers, memories } = image::fields(&mut model);
     let Ports { outputs, .. } = Ports::of(&model);
@@ -297,13 +326,21 @@ fn oracle<B: Block>(
         let unwritten = |at: Range<usize>| good[at.clone()] == power_up[at];
         Ok(parted((Side::Memory, &memories), done, (&good, &bad), unwritten))
     };
+    let flip = |rtl: &mut RtlDevice, upset: &Upset| {
+        let number = memories.iter().position(|f| f.path == upset.memory).expect("the engine took it");
+        rtl.flip(number, upset.entry, upset.bit)
+    };
     let mut done = 0;
-    for (rst_ni, inputs) in clocks {
+    for (rst_ni, inputs) in &stimulus.clocks {
         if done > 0
             && done % SNAPSHOT_INTERVAL == 0
             && let found @ Some(_) = memory(&mut pristine, &mut mutated, done)?
         {
             return Ok(found);
+        }
+        for upset in stimulus.upsets_at(done) {
+            flip(&mut pristine, upset)?;
+            flip(&mut mutated, upset)?;
         }
         pristine.step(*rst_ni, inputs, &mut good.0, &mut good.1)?;
         mutated.step(*rst_ni, inputs, &mut bad.0, &mut bad.1)?;
@@ -314,17 +351,15 @@ fn oracle<B: Block>(
             return Ok(found);
         }
     }
+    for upset in stimulus.upsets_at(done) {
+        flip(&mut pristine, upset)?;
+        flip(&mut mutated, upset)?;
+    }
     memory(&mut pristine, &mut mutated, done)
 }
 
 /// The same clocks with the model on a thread of its own, as the commands run it: the same report must come.
-fn beside<B>(
-    device: Device,
-    library: &Path,
-    model: B,
-    seed: u64,
-    clocks: &[(bool, Vec<u8>)],
-) -> Result<(), Error>
+fn beside<B>(device: Device, library: &Path, model: B, seed: u64, stimulus: &Stimulus) -> Result<(), Error>
 where
     B: Block<Inputs: Send> + Send + 'static,
 {
@@ -332,10 +367,15 @@ where
     let rtl = RtlDevice::loaded(library, device.name, seed)?;
     let mut engine = Lockstep::with_device(device.name, rtl, model, seed);
     engine.beside();
-    for (rst_ni, bytes) in clocks {
+    let upset = |engine: &mut Lockstep<B>, done| {
+        stimulus.upsets_at(done).try_for_each(|u| engine.upset(&u.memory, u.entry, u.bit))
+    };
+    for (done, (rst_ni, bytes)) in (0..).zip(&stimulus.clocks) {
+        upset(&mut engine, done)?;
         image::unpack(bytes, &mut inputs);
         engine.step(*rst_ni, &mut inputs)?;
     }
+    upset(&mut engine, stimulus.clocks.len() as u64)?;
     engine.finish().map(|_| ())
 }
 
@@ -400,7 +440,7 @@ where
         let name = device.name;
         let rtl = RtlDevice::loaded(library, name, seed).map_err(|e| e.to_string())?;
         let engine = Lockstep::with_device(name, rtl, bench.model(), seed);
-        let mut dut = Recorder { engine, clocks: Vec::new() };
+        let mut dut = Recorder { engine, stimulus: Stimulus::default() };
         let verdict = bench
             .run(&case, &mut dut, &mut Coverage::default())
             .and_then(|()| Ok(dut.engine.finish().map(|_| ())?));
@@ -412,13 +452,13 @@ where
             },
             Err(Err(other)) => return Err(format!("no mismatch but: {other}")),
         };
-        let truth = oracle(device, library, bench.model(), seed, &dut.clocks)
+        let truth = oracle(device, library, bench.model(), seed, &dut.stimulus)
             .map_err(|e| format!("RTL alone: {e}"))?;
         let with_report = |e: String| match &report {
             Some(report) => format!("{e}\n{report}"),
             None => e,
         };
-        let beside = beside(device, library, bench.model(), seed, &dut.clocks);
+        let beside = beside(device, library, bench.model(), seed, &dut.stimulus);
         same_report(report.as_deref(), beside).map_err(with_report)?;
         if let Some(found) = judge(report.as_deref(), truth.as_ref()).map_err(with_report)?
             && let Some(report) = report
@@ -455,6 +495,26 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             hunt(&SegmentBench { geometry }, directed, device, &library)
         }
         devices::Kind::Array => hunt(&ArrayBench { geometry }, vec![], device, &library),
+        devices::Kind::Sram => {
+            // Words 32 apart, one wrong bit, and the reads after the fills: nothing that waits, so that one thing only
+            // can differ. The second case counts beyond the counters' end.
+            let traffic = |fills, reads| {
+                sram::Op::Traffic(Traffic {
+                    fills,
+                    start: 0,
+                    stride: 32,
+                    reads,
+                    read_stride: 32,
+                    idle: 0,
+                    seed: 1,
+                })
+            };
+            let flip = sram::Op::Flip { double: false, count: 1, seed: 1 };
+            let quiet = vec![traffic(8, 0), sram::Op::Idle(8), traffic(0, 40), flip.clone(), traffic(0, 40)];
+            let hammer = sram::Op::Hammer(u16::MAX);
+            let full = vec![traffic(1, 0), sram::Op::Idle(8), flip, hammer.clone(), hammer];
+            hunt(&SramBench { geometry }, vec![quiet, full], device, &library)
+        }
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

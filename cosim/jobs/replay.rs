@@ -38,20 +38,28 @@ impl WithModel for Replay<'_> {
                 );
                 return Err(Error::Replay { path: self.file.to_owned(), what });
             }
-            upset(&recording, cycle, &mut lockstep)?;
+            self.upset(&recording, cycle, &mut lockstep)?;
             lockstep.step(rst_ni, &mut inputs)?;
         }
-        upset(&recording, recording.len(), &mut lockstep)?;
+        self.upset(&recording, recording.len(), &mut lockstep)?;
         lockstep.finish()
     }
 }
 
-/// The soft errors before a clock.
-fn upset<B: Block>(recording: &Recording, cycle: u64, lockstep: &mut Lockstep<B>) -> Result<()> {
-    for Upset { memory, entry, bit, .. } in recording.upsets_at(cycle) {
-        lockstep.upset(memory, *entry, *bit)?;
+impl Replay<'_> {
+    /// The soft errors before a clock.
+    fn upset<B: Block>(&self, recording: &Recording, cycle: u64, lockstep: &mut Lockstep<B>) -> Result<()> {
+        for Upset { memory, entry, bit, .. } in recording.upsets_at(cycle) {
+            lockstep.upset(memory, *entry, *bit).map_err(|error| match error {
+                Error::Upset { .. } => Error::Replay {
+                    path: self.file.to_owned(),
+                    what: format!("an upset of cycle {cycle} cannot be: {error}"),
+                },
+                other => other,
+            })?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Replays a file, with a waveform of all of it if wanted.

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
+use tandem_model::block::{Block, Uint};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
+use tandem_model::sram::bank_group::BankGroup;
+use tandem_model::sram::types::{BankFill, BankRead};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::property::{Limits, check};
@@ -59,6 +62,33 @@ fn every_flip_is_corrected_or_detected() {
             (20_000, 10_000, 10_000, 0)
         );
     }
+}
+
+/// Words that get from the queue into the banks in 1,000 cycles, each of which reads: the table in
+/// docs/blocks/bank_group.md.
+fn filled(read_stride: u16, fill_stride: u16, swizzled: bool) -> u64 {
+    let mut group = BankGroup::new(Geometry::ALL[0]);
+    // The swizzle is its own inverse: a group that gets swizzled addresses is one without.
+    let address = |a: u16| Uint(if swizzled { a } else { a ^ a >> 5 & 3 });
+    let (mut fills, mut written) = (0u16, 0);
+    for cycle in 0..1000u16 {
+        let mut inputs = group.idle_inputs();
+        inputs.read_i = BankRead { valid: true, address: address(cycle.wrapping_mul(read_stride)) };
+        let to = fills.wrapping_mul(fill_stride);
+        inputs.fill_i = BankFill { valid: true, commit: true, address: address(to) };
+        fills += u16::from(group.fill_ready());
+        group.clock(&inputs);
+        written += u64::from(group.committed());
+    }
+    written
+}
+
+#[test]
+fn swizzled_banks_let_fills_of_stride_32_through() {
+    let table =
+        |swizzled| [(1, 1), (1, 32), (32, 1), (32, 32)].map(|(reads, fills)| filled(reads, fills, swizzled));
+    assert_eq!(table(false), [999, 750, 0, 0]);
+    assert_eq!(table(true), [998, 968, 969, 999]);
 }
 
 /// The bound of docs/numerics.md, with scales spread so far that sums must round.
