@@ -7,6 +7,7 @@ use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::segment::SegmentBench;
+use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::{Bench, Dut, DutError};
 
 use super::matvec::as_f64;
@@ -56,6 +57,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Float => campaign(&FloatBench, device, options),
             Kind::Segment => campaign(&SegmentBench { geometry: device.geometry }, device, options),
             Kind::Array => campaign(&ArrayBench { geometry: device.geometry }, device, options),
+            Kind::Softmax => campaign(&SoftmaxBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -9,6 +9,7 @@ pub mod float;
 pub mod property;
 pub mod random;
 pub mod segment;
+pub mod softmax;
 
 pub use bench::{Bench, Coverage, WrongAnswer};
 pub use dut::{Dut, DutError, ModelOnly};

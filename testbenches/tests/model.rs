@@ -11,6 +11,7 @@ use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::segment::SegmentBench;
+use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::{Bench, ModelOnly};
 
 fn model_answers_as_the_reference<B: Bench>(bench: &B) {
@@ -38,6 +39,13 @@ fn segment_edges_convert_and_add_as_the_reference_does() {
 fn arrays_answer_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&ArrayBench { geometry });
+    }
+}
+
+#[test]
+fn softmax_answers_as_the_reference_does() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&SoftmaxBench { geometry });
     }
 }
 

@@ -9,3 +9,4 @@ pub mod dot;
 pub mod float;
 pub mod pv;
 pub mod quantise;
+pub mod softmax;
