@@ -47,8 +47,11 @@ campaign! {
         acc_bank_stuck
         acc_first_ignored
         convert_exponent_short
+        denominator_scaled
         distance_short
         drain_select_off_by_one
+        exp2_index_off_by_one
+        exp2_line_flat
         flags_not_sticky
         flush_bound_off_by_one
         group_ignored
@@ -58,20 +61,27 @@ campaign! {
         leading_zeros_off_by_one
         lo_hi_swapped
         load_count_off_by_one
+        maximum_of_masked_key
         nan_scale_hi_ignored
         negative_zero
+        p_ties_up
+        p_wraps
         pe_tag_a_beat_early
         result_slot_early
         rounding_ties_away
         rounded_reset_missing
         saturation_bound_off_by_one
         scale_bias_off_by_one
+        score_ties_away
         sign_of_first_operand
         skew_register_bypassed
         skew_stage_missing
+        slot_not_restarted
         sticky_bit_dropped
         tile_exponent_not_held
         tile_first_ignored
+        value_maximum_of_neighbour
+        value_scale_of_neighbour
         write_during_reset
     }
     no_bug {
