@@ -44,4 +44,6 @@ fn arrays_in_lockstep() {
 #[test]
 fn bank_groups_in_lockstep() {
     rtl_equals_model(Kind::Sram);
+fn softmax_in_lockstep() {
+    rtl_equals_model(Kind::Softmax);
 }

@@ -23,6 +23,7 @@ use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
 use tandem_testbenches::sram::{self, SramBench, Traffic};
+use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::{Bench, Coverage, Dut, DutError};
 use tandem_verilate::{Kind, Ports, Spec, VerilateError, Verilator};
 
@@ -52,8 +53,11 @@ campaign! {
         correction_beside
         counter_wraps
         convert_exponent_short
+        denominator_scaled
         distance_short
         drain_select_off_by_one
+        exp2_index_off_by_one
+        exp2_line_flat
         flags_not_sticky
         flush_bound_off_by_one
         group_ignored
@@ -63,22 +67,29 @@ campaign! {
         leading_zeros_off_by_one
         lo_hi_swapped
         load_count_off_by_one
+        maximum_of_masked_key
         nan_scale_hi_ignored
         negative_zero
+        p_ties_up
+        p_wraps
         pe_tag_a_beat_early
         result_slot_early
         rounding_ties_away
         rounded_reset_missing
         saturation_bound_off_by_one
         scale_bias_off_by_one
+        score_ties_away
         sign_of_first_operand
         skew_register_bypassed
         skew_stage_missing
+        slot_not_restarted
         sticky_bit_dropped
         swizzle_bit_wrong
         syndrome_row_ignored
         tile_exponent_not_held
         tile_first_ignored
+        value_maximum_of_neighbour
+        value_scale_of_neighbour
         write_during_reset
     }
     no_bug {
@@ -515,6 +526,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             let full = vec![traffic(1, 0), sram::Op::Idle(8), flip, hammer.clone(), hammer];
             hunt(&SramBench { geometry }, vec![quiet, full], device, &library)
         }
+        devices::Kind::Softmax => hunt(&SoftmaxBench { geometry }, vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

@@ -8,6 +8,7 @@ use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::sram::SramBench;
+use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::{Bench, Dut, DutError};
 
 use super::matvec::as_f64;
@@ -58,6 +59,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Segment => campaign(&SegmentBench { geometry: device.geometry }, device, options),
             Kind::Array => campaign(&ArrayBench { geometry: device.geometry }, device, options),
             Kind::Sram => campaign(&SramBench { geometry: device.geometry }, device, options),
+            Kind::Softmax => campaign(&SoftmaxBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -10,6 +10,7 @@ pub mod property;
 pub mod random;
 pub mod segment;
 pub mod sram;
+pub mod softmax;
 
 pub use bench::{Bench, Coverage, WrongAnswer};
 pub use dut::{Dut, DutError, ModelOnly};

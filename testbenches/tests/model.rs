@@ -15,6 +15,7 @@ use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::sram::{SramBench, campaign};
+use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::{Bench, ModelOnly};
 
 fn model_answers_as_the_reference<B: Bench>(bench: &B) {
@@ -89,6 +90,12 @@ fn swizzled_banks_let_fills_of_stride_32_through() {
         |swizzled| [(1, 1), (1, 32), (32, 1), (32, 32)].map(|(reads, fills)| filled(reads, fills, swizzled));
     assert_eq!(table(false), [999, 750, 0, 0]);
     assert_eq!(table(true), [998, 968, 969, 999]);
+}
+
+fn softmax_answers_as_the_reference_does() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&SoftmaxBench { geometry });
+    }
 }
 
 /// The bound of docs/numerics.md, with scales spread so far that sums must round.

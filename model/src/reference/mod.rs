@@ -13,3 +13,4 @@ pub mod float;
 pub mod pv;
 pub mod quantise;
 pub mod secded;
+pub mod softmax;
