@@ -40,3 +40,8 @@ fn segment_edges_in_lockstep() {
 fn arrays_in_lockstep() {
     rtl_equals_model(Kind::Array);
 }
+
+#[test]
+fn normalisers_in_lockstep() {
+    rtl_equals_model(Kind::Normaliser);
+}

@@ -21,6 +21,7 @@ use tandem_model::devices::{self, Device};
 use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
 use tandem_testbenches::{Bench, Coverage, Dut, DutError};
 use tandem_verilate::{Kind, Ports, Spec, VerilateError, Verilator};
@@ -455,6 +456,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             hunt(&SegmentBench { geometry }, directed, device, &library)
         }
         devices::Kind::Array => hunt(&ArrayBench { geometry }, vec![], device, &library),
+        devices::Kind::Normaliser => hunt(&NormaliserBench { geometry }, vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::{Bench, Dut, DutError};
@@ -56,6 +57,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Float => campaign(&FloatBench, device, options),
             Kind::Segment => campaign(&SegmentBench { geometry: device.geometry }, device, options),
             Kind::Array => campaign(&ArrayBench { geometry: device.geometry }, device, options),
+            Kind::Normaliser => campaign(&NormaliserBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

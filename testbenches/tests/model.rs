@@ -8,6 +8,7 @@ use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::segment::SegmentBench;
@@ -38,6 +39,13 @@ fn segment_edges_convert_and_add_as_the_reference_does() {
 fn arrays_answer_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&ArrayBench { geometry });
+    }
+}
+
+#[test]
+fn normalisers_divide_as_the_reference_does() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&NormaliserBench { geometry });
     }
 }
 
