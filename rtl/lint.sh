@@ -15,6 +15,8 @@ for geometry in 8,2 3,1 2,4; do
   rows=${geometry%,*} segments=${geometry#*,}
   wall array/systolic_array.sv --top-module systolic_array "-GRows=$rows" "-GSegments=$segments"
   wall array/segment_edge.sv --top-module segment_edge "-GSegments=$segments"
+  # A head of more than two groups is not supported.
+  ((segments > 2)) || wall attention/normaliser.sv --top-module normaliser "-GRows=$rows" "-GSegments=$segments"
 done
 wall array/float_add.sv --top-module float_add
 
