@@ -32,12 +32,14 @@ fn division() -> impl Strategy<Value = (Float36, Float36)> {
     let distance = prop_oneof![124..=129, -129..=-124, -10..=10, -4095..=4095];
     // Below a power of two: the product is all ones and may round into the next binade.
     let kind = prop_oneof![fraction().prop_map(Some), fraction().prop_map(Some), Just(None)];
-    (denominator(), distance, any::<bool>(), kind).prop_map(|(denominator, distance, negative, kind)| {
-        let inverse = reciprocal(denominator);
-        let below = (((1 << 47) - 1) / inverse.significand().max(1 << 23)).min((1 << 24) - 1) - (1 << 23);
-        let exponent = (denominator.exponent() + distance).clamp(0, EXPONENT_MAX);
-        (Float36::from_fields(negative, exponent, kind.unwrap_or(below)), denominator)
-    })
+    (denominator(), distance, any::<bool>(), kind).prop_map(
+        |(denominator, distance, negative, kind): (Float36, i32, bool, Option<u64>)| {
+            let inverse = reciprocal(denominator);
+            let below = (((1 << 47) - 1) / inverse.significand().max(1 << 23)).min((1 << 24) - 1) - (1 << 23);
+            let exponent = (denominator.exponent() + distance).clamp(0, EXPONENT_MAX);
+            (Float36::from_fields(negative, exponent, kind.unwrap_or(below)), denominator)
+        },
+    )
 }
 
 fn reciprocal_is_right(give: impl Fn(Float36) -> Float36, value: Float36) -> Result<(), String> {
