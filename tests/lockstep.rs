@@ -46,4 +46,6 @@ fn bank_groups_in_lockstep() {
     rtl_equals_model(Kind::Sram);
 fn softmax_in_lockstep() {
     rtl_equals_model(Kind::Softmax);
+fn normalisers_in_lockstep() {
+    rtl_equals_model(Kind::Normaliser);
 }

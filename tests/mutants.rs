@@ -21,6 +21,7 @@ use tandem_model::devices::{self, Device};
 use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
 use tandem_testbenches::sram::{self, SramBench, Traffic};
 use tandem_testbenches::softmax::SoftmaxBench;
@@ -527,6 +528,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             hunt(&SramBench { geometry }, vec![quiet, full], device, &library)
         }
         devices::Kind::Softmax => hunt(&SoftmaxBench { geometry }, vec![], device, &library),
+        devices::Kind::Normaliser => hunt(&NormaliserBench { geometry }, vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

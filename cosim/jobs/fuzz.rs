@@ -5,6 +5,7 @@ use serde::Serialize;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::sram::SramBench;
@@ -60,6 +61,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Array => campaign(&ArrayBench { geometry: device.geometry }, device, options),
             Kind::Sram => campaign(&SramBench { geometry: device.geometry }, device, options),
             Kind::Softmax => campaign(&SoftmaxBench { geometry: device.geometry }, device, options),
+            Kind::Normaliser => campaign(&NormaliserBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -6,6 +6,7 @@ pub mod array;
 mod bench;
 mod dut;
 pub mod float;
+pub mod normaliser;
 pub mod property;
 pub mod random;
 pub mod segment;

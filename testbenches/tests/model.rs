@@ -11,6 +11,7 @@ use tandem_model::sram::bank_group::BankGroup;
 use tandem_model::sram::types::{BankFill, BankRead};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::segment::SegmentBench;
@@ -95,6 +96,9 @@ fn swizzled_banks_let_fills_of_stride_32_through() {
 fn softmax_answers_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&SoftmaxBench { geometry });
+fn normalisers_divide_as_the_reference_does() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&NormaliserBench { geometry });
     }
 }
 

@@ -50,11 +50,14 @@ pub fn to_binary32(exact: &Exact) -> (u32, bool) {
     (sign | field << 23 | u32::try_from(fraction).expect("23 bits"), false)
 }
 
+/// numerator x inverse, rounded once; +0 where there is no inverse.
+#[must_use]
+pub fn scaled(numerator: Float36, inverse: Option<Float36>) -> (u32, bool) {
+    inverse.map_or((0, false), |inverse| to_binary32(&Exact::of(numerator).times(&Exact::of(inverse))))
+}
+
 /// numerator x RNE(1 / denominator); +0 where the denominator is 0.
 #[must_use]
 pub fn divide(numerator: Float36, denominator: Float36) -> (u32, bool) {
-    match reciprocal(denominator) {
-        Some(inverse) => to_binary32(&Exact::of(numerator).times(&Exact::of(inverse))),
-        None => (0, false),
-    }
+    scaled(numerator, reciprocal(denominator))
 }
