@@ -251,9 +251,9 @@ impl Recipe {
                     "one sign" => (127, noise.map(|c| c & largest)),
                     "cancelling" => (127, [if token % 2 == 0 { largest } else { opposite }; 32]),
                     "scales spread by 2^40" => (107 + random[0] % 41, noise),
-                    "scale 255" => (if random[0] % 4 == 0 { 255 } else { 127 }, noise),
+                    "scale 255" => (if random[0].is_multiple_of(4) { 255 } else { 127 }, noise),
                     "largest" => (
-                        if random[1] % 2 == 0 { random[0] % 255 } else { 248 + random[0] % 7 },
+                        if random[1].is_multiple_of(2) { random[0] % 255 } else { 248 + random[0] % 7 },
                         [largest; BLOCK_LEN],
                     ),
                     _ => (127, noise),
