@@ -490,6 +490,28 @@ fn scores_round_to_fixed_point_and_stop_at_its_ends() {
 }
 
 #[test]
+fn p_is_counted_under_the_largest_of_its_block() {
+    let mut case = Case::new(false, 1, 2);
+    // Scores 0, -1, -8 (a tie, down to even), -8 and a half unit more, -9; masked from 5 on.
+    let scores = [0, -4096, -8 * 4096, -8 * 4096 + 8, -9 * 4096, 5 * 4096];
+    let scales = [127, 130, 140, 255, 127, 127];
+    for (score, scale) in scores.into_iter().zip(scales) {
+        push_key(&mut case.keys, 1, score);
+        case.values.push(scale, [2; BLOCK_LEN]);
+    }
+    case.visible = 0..5;
+    let got = case.attend();
+    let block = &got.token_blocks[0];
+    assert_eq!((block.plain.p.as_slice(), block.plain.exponent), (&[128, 64, 0, 1, 0][..], -7));
+    // e + scale: 127, 129, 132, none, 118.
+    let folded = &block.folded[0];
+    assert_eq!((folded.p.as_slice(), folded.exponent), (&[4, 16, 128, 0, 0][..], 132 - 127 - 7 - 1));
+    assert_eq!(got.flags, Flags { nan_scale: true, ..Flags::default() });
+    // 148 x 2 (doubled) x 2^-3 over 193 x 2^-7.
+    assert_eq!(numbers(&got.values)[0], f64::from(4736.0f32 / 193.0));
+}
+
+#[test]
 fn masks_follow_position_and_window() {
     assert_eq!(visible_keys(100, 7, true, 0), 0..8);
     assert_eq!(visible_keys(100, 200, true, 0), 0..100);
