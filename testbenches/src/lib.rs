@@ -3,6 +3,7 @@
 //! trouble. Nothing here knows Verilator; a [`Dut`] may be RTL, model, or both in lockstep.
 
 pub mod array;
+pub mod attention;
 mod bench;
 mod dut;
 pub mod float;

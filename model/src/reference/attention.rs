@@ -240,7 +240,7 @@ fn attend_row(head: &Head<'_>, query: &Query<'_>, fetched: Range<usize>) -> Atte
 
         // The numerator: V's scales are folded into the exponents.
         let mut folded = Vec::with_capacity(head.blocks);
-        for block in 0..head.blocks {
+        for (block, acc) in numerators[group].iter_mut().enumerate() {
             let scale = |i: usize| head.values.scale((keys.start + i) * head.blocks + block);
             let is_nan = |i: usize| scale(i) == NAN_SCALE;
             flags.nan_scale |= (0..keys.len()).any(|i| of_block[i].is_some() && is_nan(i));
@@ -250,7 +250,6 @@ fn attend_row(head: &Head<'_>, query: &Query<'_>, fetched: Range<usize>) -> Atte
                 .collect();
             // p counts in 2^(maximum - 7); the scales carry E8M0's bias; V's integers have their unit.
             let tile = quantised(&parts, head.values.unit() - 127 - 7);
-            let acc = &mut numerators[group][block];
             let after = accumulate(*acc, head, keys.start, block, &tile);
             *acc = after.values;
             flags.saturated |= after.saturated;

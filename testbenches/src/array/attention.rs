@@ -40,8 +40,9 @@ impl HeadLayout {
         geometry.segments / self.groups
     }
 
-    /// Block of the head on a chain of a segment in a part.
-    fn block(self, geometry: Geometry, part: usize, segment: usize, chain: usize) -> usize {
+    /// Block of the head on a chain of a segment in a part. A segment of MXINT8 has one, on both chains.
+    #[must_use]
+    pub fn block(self, geometry: Geometry, part: usize, segment: usize, chain: usize) -> usize {
         let in_group = segment % self.segments_per_group(geometry);
         let chain = if self.per_segment == 2 { chain } else { 0 };
         part * self.per_segment * geometry.segments + in_group * self.per_segment + chain

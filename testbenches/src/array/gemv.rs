@@ -57,7 +57,7 @@ impl Stream {
     }
 
     /// One segment's 32 bytes and its scales, of the blocks from `first`; `None` stands for a block of zeros.
-    pub(super) fn segment(&self, lo: Option<usize>, hi: Option<usize>) -> ([u8; SEGMENT_LANES], LaneByte) {
+    pub(crate) fn segment(&self, lo: Option<usize>, hi: Option<usize>) -> ([u8; SEGMENT_LANES], LaneByte) {
         let code = |scale: Option<u8>| Uint(u16::from(scale.unwrap_or(0)));
         match self {
             Self::Fp4(blocks) => {

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Sessions of attention: what goes in, how it lies in the banks, and named cases.
+
+pub mod pages;
+mod session;
+pub mod suite;
+
+pub use session::{Queries, Session, relative_error};
