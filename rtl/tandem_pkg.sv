@@ -180,6 +180,7 @@ package tandem_pkg;
   // ---- attention: a head's command ----
   typedef struct packed {
     logic                       valid;
+    logic                       resident;  // all words are in the banks, no tile is waited for
     logic                       int8;    // K and V are MXINT8, else MXFP4
     logic                       wide;    // head of 128, else of 64
     logic                       causal;  // a row sees no key after its own position
@@ -195,6 +196,7 @@ package tandem_pkg;
 
   // A head between its command and its last result.
   typedef struct packed {
+    logic                       resident;
     logic                       int8;
     logic                       wide;
     logic [PositionBits-1:0]    origin;  // first token of the first tile that a row sees

@@ -44,8 +44,14 @@ fn arrays_in_lockstep() {
 #[test]
 fn bank_groups_in_lockstep() {
     rtl_equals_model(Kind::Sram);
+}
+
+#[test]
 fn softmax_in_lockstep() {
     rtl_equals_model(Kind::Softmax);
+}
+
+#[test]
 fn normalisers_in_lockstep() {
     rtl_equals_model(Kind::Normaliser);
 }

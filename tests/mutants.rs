@@ -23,8 +23,8 @@ use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
-use tandem_testbenches::sram::{self, SramBench, Traffic};
 use tandem_testbenches::softmax::SoftmaxBench;
+use tandem_testbenches::sram::{self, SramBench, Traffic};
 use tandem_testbenches::{Bench, Coverage, Dut, DutError};
 use tandem_verilate::{Kind, Ports, Spec, VerilateError, Verilator};
 

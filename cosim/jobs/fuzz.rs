@@ -8,8 +8,8 @@ use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::segment::SegmentBench;
-use tandem_testbenches::sram::SramBench;
 use tandem_testbenches::softmax::SoftmaxBench;
+use tandem_testbenches::sram::SramBench;
 use tandem_testbenches::{Bench, Dut, DutError};
 
 use super::matvec::as_f64;

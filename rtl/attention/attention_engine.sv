@@ -249,7 +249,8 @@ module attention_engine
 
     // ---- scores: which tile and token row 0's result belongs to ----
     logic [1:0]              tile_d, tile_q;
-    result_t                 score;
+    logic                    scored;
+    logic [5:0]              slot;
     score_control_t          score_now;
     logic [Blocks-1:0][7:0]  score_blocks, feed_blocks;
     feed_tag_t               feed_now;
@@ -261,21 +262,25 @@ module attention_engine
 
     always_comb begin
       // Slot bit 5 says that the head has groups: each group's score leaves at its own segment, else at the last.
-      score = result[0][s].valid && (s == Segments - 1 || result[0][s].slot[5])
-          ? result[0][s] : result[0][Segments-1];
-      score.valid = score.valid && (s == Segments - 1 || result[0][s].valid || !score.slot[5]);
+      if (s == Segments - 1 || result[0][s].valid) begin
+        scored = result[0][s].valid;
+        slot   = result[0][s].slot;
+      end else begin
+        scored = result[0][Segments-1].valid && !result[0][Segments-1].slot[5];
+        slot   = result[0][Segments-1].slot;
+      end
       tile        = tiles[tile_q];
 
-      score_now.tag.valid = score.valid;
-      score_now.tag.first = score.slot[4:0] == '0;
+      score_now.tag.valid = scored;
+      score_now.tag.first = slot[4:0] == '0;
       score_now.tag.tile  = tile_q;
-      score_now.tag.beat  = score.slot[4:0];
+      score_now.tag.beat  = slot[4:0];
       score_now.head      = tile.head;
-      score_now.position  = tile.origin + PositionBits'(score.slot[4:0])
-                            + (score.slot[5] ? PositionBits'(SegmentLanes * s) : '0);
-      segment_scored[s]   = score.valid && score.slot[4:0] == tile.beats_last;
+      score_now.position  = tile.origin + PositionBits'(slot[4:0])
+                            + (slot[5] ? PositionBits'(SegmentLanes * s) : '0);
+      segment_scored[s]   = scored && slot[4:0] == tile.beats_last;
       tile_d              = tile_q + 2'(segment_scored[s]);
-      if (!score.valid) score_now = '0;
+      if (!scored) score_now = '0;
     end
 
     always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -311,7 +316,7 @@ module attention_engine
       .write_data_i(word_data[SegmentLanes*s +: SegmentLanes]),
       .read_int8_i ({feed_now.int8, heads[tile.head].int8}),
       .read_tile_i ({feed_now.tile, tile_q}),
-      .read_beat_i ({feed_now.beat, score.slot[4:0]}),
+      .read_beat_i ({feed_now.beat, slot[4:0]}),
       .blocks_o    ({feed_blocks, score_blocks})
     );
 

@@ -74,6 +74,7 @@ module fetch_sequencer
   function automatic step_t next_step(input logic midway,
                                       input logic [PositionBits-1:0] token,
                                       input head_info_t head);
+    logic unused_resident = head.resident;
     logic [1:0]              group_log2;
     logic [2:0]              parts;
     logic [PositionBits-1:0] tile_tokens, left;
@@ -106,8 +107,8 @@ module fetch_sequencer
   always_comb begin
     key_step   = next_step(key_q.midway, key_q.token, heads_i[key_q.head]);
     value_step = next_step(value_q.midway, value_q.token, heads_i[value_q.head]);
-    key_go     = pending_q[key_q.head] && ahead_q < 2'(TilesAhead) && granted_q != '0
-                 && !busy_q[key_q.tile];
+    key_go     = pending_q[key_q.head] && ahead_q < 2'(TilesAhead) && !busy_q[key_q.tile]
+                 && (heads_i[key_q.head].resident || granted_q != '0);
     value_go   = ahead_q != '0;
 
     // ---- the word of this cycle ----
@@ -197,7 +198,7 @@ module fetch_sequencer
         tiles_d[key_q.tile].beats_last = key_step.beats_last;
         tiles_d[key_q.tile].origin     = key_step.token;
         busy_d[key_q.tile]   = 1'b1;
-        granted_d            = granted_d - 1'b1;
+        if (!heads_i[key_q.head].resident) granted_d = granted_d - 1'b1;
         ahead_d              = ahead_q + 1'b1;
         key_d.tile           = key_q.tile + 1'b1;
         key_d.midway         = !key_step.head_last;

@@ -78,6 +78,7 @@ module head_table
     if (take) begin
       busy_d[next_q]       = 1'b1;
       next_d               = next_q + 2'd1;
+      heads_d[next_q].resident = command_i.resident;
       heads_d[next_q].int8 = command_i.int8;
       heads_d[next_q].wide = command_i.wide;
       heads_d[next_q].base = command_i.base;

@@ -233,7 +233,8 @@ module issue_sequencer
   end
 
   logic unused_head;
-  assign unused_head = ^{head.origin, head.limit, head.base, load_head.base};
+  assign unused_head = ^{head.resident, head.origin, head.limit, head.base, load_head.resident,
+                        load_head.base};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

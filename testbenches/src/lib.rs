@@ -11,8 +11,8 @@ pub mod normaliser;
 pub mod property;
 pub mod random;
 pub mod segment;
-pub mod sram;
 pub mod softmax;
+pub mod sram;
 
 pub use bench::{Bench, Coverage, WrongAnswer};
 pub use dut::{Dut, DutError, ModelOnly};

@@ -93,9 +93,14 @@ fn swizzled_banks_let_fills_of_stride_32_through() {
     assert_eq!(table(true), [998, 968, 969, 999]);
 }
 
+#[test]
 fn softmax_answers_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&SoftmaxBench { geometry });
+    }
+}
+
+#[test]
 fn normalisers_divide_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&NormaliserBench { geometry });

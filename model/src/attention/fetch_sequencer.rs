@@ -164,8 +164,8 @@ impl FetchSequencer {
         let choose = !current.active || tile_end;
         let key_go = self.pending_q[usize::from(self.key_q.head.0)]
             && self.ahead_q.0 < TILES_AHEAD
-            && self.granted_q.0 != 0
-            && !self.busy_q[usize::from(self.key_q.tile.0)];
+            && !self.busy_q[usize::from(self.key_q.tile.0)]
+            && (i.heads_i[usize::from(self.key_q.head.0)].resident || self.granted_q.0 != 0);
         let value_go = self.ahead_q.0 != 0;
 
         self.read_q = BankRead::default();
@@ -230,7 +230,9 @@ impl FetchSequencer {
         let slot = usize::from(walk.tile.0);
         self.tiles_q[slot] = TileInfo { head: walk.head, beats_last: step.beats_last, origin: step.token };
         self.busy_q[slot] = true;
-        self.granted_q = Uint(self.granted_q.0 - 1);
+        if !heads[usize::from(walk.head.0)].resident {
+            self.granted_q = Uint(self.granted_q.0 - 1);
+        }
         self.ahead_q = Uint(self.ahead_q.0 + 1);
         if step.head_last {
             self.pending_q[usize::from(walk.head.0)] = false;

@@ -117,8 +117,8 @@ impl HeadTable {
             let head = usize::from(self.next_q.0);
             self.busy_q[head] = true;
             self.next_q = following(self.next_q);
-            let Command { int8, wide, base, .. } = command;
-            self.heads_q[head] = HeadInfo { int8, wide, base, ..self.heads_q[head] };
+            let Command { resident, int8, wide, base, .. } = command;
+            self.heads_q[head] = HeadInfo { resident, int8, wide, base, ..self.heads_q[head] };
             for r in 0..count {
                 let own = positions[r].0 + 1;
                 let (window, tokens) = (command.window.0, command.tokens.0);

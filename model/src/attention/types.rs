@@ -32,6 +32,8 @@ packed_struct! {
     pub struct Command {
         /// There is one.
         valid: bool,
+        /// All words are in the banks, no tile is waited for.
+        resident: bool,
         /// K and V are MXINT8, else MXFP4.
         int8: bool,
         /// Head of 128, else of 64.
@@ -60,6 +62,8 @@ packed_struct! {
 packed_struct! {
     /// A head between its command and its last result.
     pub struct HeadInfo {
+        /// All words are in the banks, no tile is waited for.
+        resident: bool,
         /// K and V are MXINT8, else MXFP4.
         int8: bool,
         /// Head of 128, else of 64.

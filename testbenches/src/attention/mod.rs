@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sessions of attention: what goes in, how it lies in the banks, and named cases.
 
+mod engine;
 pub mod pages;
 mod session;
 pub mod suite;
 
+pub use engine::{EngineDriver, Job, JobResult, Needed};
 pub use session::{Queries, Session, relative_error};

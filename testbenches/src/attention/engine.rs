@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Drives an attention engine: fills the banks, writes q, gives commands, collects results.
+
+use std::collections::VecDeque;
+
+use tandem_model::array::Geometry;
+use tandem_model::array::types::{LaneByte, SEGMENT_LANES};
+use tandem_model::attention::attention_engine::{AttentionEngine, Inputs, Outputs};
+use tandem_model::attention::types::{AttentionFlags, CONTEXTS, Command, OperandWrite};
+use tandem_model::block::{Block, Uint, Wide, low_u16};
+use tandem_model::reference::attention::visible_keys;
+use tandem_model::sram::types::{BankErrors, BankFill};
+
+use super::pages::{PageLayout, Tile};
+use super::session::{Queries, Session};
+use crate::bench::WrongAnswer;
+use crate::dut::{Dut, DutError};
+use crate::random::split_mix;
+
+/// Cycles without a result or a word read after which the engine counts as hung.
+const PATIENCE: u64 = 5_000;
+
+/// One head to attend to.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// K and V.
+    pub session: &'a Session,
+    /// The same, packed for the banks.
+    pub pages: &'a [Tile],
+    /// Queries, at most as many as the array has rows.
+    pub queries: &'a Queries,
+    /// Where tile 0 lies when the session is in the banks already; else its tiles are filled in while earlier ones are
+    /// read.
+    pub resident: Option<u16>,
+}
+
+/// What came out of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobResult {
+    /// `[row][element]`: binary32 bits, for all rows of the array. Empty when the head was refused.
+    pub values: Vec<Vec<u32>>,
+    /// No row sees a key.
+    pub refused: bool,
+    /// A word was beyond repair.
+    pub poisoned: bool,
+    /// Clock of the last result.
+    pub end: u64,
+    /// Words of the banks that were read for it.
+    pub words: u64,
+    /// Bytes of them that hold elements and scales of tokens that a row sees a tile of.
+    pub payload: u64,
+}
+
+/// Random waiting at all handshakes, from a seed.
+#[derive(Clone, Debug)]
+struct Stalls {
+    state: u64,
+    /// Clocks left to hold fills, commands, results.
+    holds: [u64; 3],
+}
+
+impl Stalls {
+    fn holds(&mut self) -> [bool; 3] {
+        for hold in &mut self.holds {
+            let random = split_mix(&mut self.state);
+            *hold = match random % 64 {
+                _ if *hold > 0 => *hold - 1,
+                0 => 1 + (random >> 8) % 60,
+                1..=4 => 1 + (random >> 8) % 3,
+                _ => 0,
+            };
+        }
+        self.holds.map(|hold| hold > 0)
+    }
+}
+
+/// Tiles that a job needs: first, and tokens from there on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needed {
+    /// First tile.
+    pub first: usize,
+    /// Tokens from the first tile's first on.
+    pub tokens: usize,
+}
+
+impl Job<'_> {
+    /// The tiles that any row sees a key of; `None` when there is none.
+    #[must_use]
+    pub fn needed(&self, geometry: Geometry) -> Option<Needed> {
+        let whole = |n: u32| usize::try_from(n).expect("32 bits");
+        let Queries { causal, window, ref positions, .. } = *self.queries;
+        let tokens = self.session.tokens();
+        let keys = positions.iter().map(|&p| visible_keys(tokens, whole(p), causal, whole(window)));
+        let keys: Vec<_> = keys.filter(|keys| keys.start < keys.end).collect();
+        let lowest = keys.iter().map(|keys| keys.start).min()?;
+        let highest = keys.iter().map(|keys| keys.end).max()?;
+        let tile = PageLayout::of(self.session, geometry).tile_tokens();
+        let first = lowest / tile;
+        Some(Needed { first, tokens: highest - first * tile })
+    }
+}
+
+/// Words of one tile to be filled in.
+#[derive(Clone, Debug)]
+struct FillTile {
+    words: VecDeque<(u16, Vec<u8>)>,
+    /// Room that it takes until it is released.
+    stride: usize,
+    /// The engine is told that it is complete.
+    commit: bool,
+}
+
+struct Running {
+    index: usize,
+    head_dim: usize,
+}
+
+/// Driver of an attention engine.
+pub struct EngineDriver<'a> {
+    geometry: Geometry,
+    dut: &'a mut dyn Dut<AttentionEngine>,
+    idle: Inputs,
+    outputs: Outputs,
+    now: u64,
+    stalls: Option<Stalls>,
+    /// Commands given since reset: names the context.
+    commands: usize,
+    fills: VecDeque<FillTile>,
+    /// Address of the next tile that is filled in, and room taken by those that are not released.
+    ring: usize,
+    taken: VecDeque<usize>,
+    used: usize,
+}
+
+impl<'a> EngineDriver<'a> {
+    /// A driver that has held reset for two clocks.
+    ///
+    /// # Errors
+    /// When the device finds something wrong.
+    pub fn new(geometry: Geometry, dut: &'a mut dyn Dut<AttentionEngine>) -> Result<Self, DutError> {
+        let mut idle = AttentionEngine::new(geometry).idle_inputs();
+        idle.out_ready_i = true;
+        let outputs = dut.outputs();
+        let mut driver = Self {
+            geometry,
+            dut,
+            idle,
+            outputs,
+            now: 0,
+            stalls: None,
+            commands: 0,
+            fills: VecDeque::new(),
+            ring: 0,
+            taken: VecDeque::new(),
+            used: 0,
+        };
+        driver.reset()?;
+        Ok(driver)
+    }
+
+    /// Holds reset for two clocks; everything in flight is lost.
+    ///
+    /// # Errors
+    /// When the device finds something wrong.
+    pub fn reset(&mut self) -> Result<(), DutError> {
+        for _ in 0..2 {
+            self.dut.clock(false, &mut self.idle.clone())?;
+            self.now += 1;
+        }
+        self.outputs = self.dut.outputs();
+        self.fills.clear();
+        self.taken.clear();
+        (self.commands, self.ring, self.used) = (0, 0, 0);
+        Ok(())
+    }
+
+    /// Random waiting at all handshakes from now on.
+    pub const fn stall(&mut self, seed: u64) {
+        self.stalls = Some(Stalls { state: seed, holds: [0; 3] });
+    }
+
+    /// Clocks so far.
+    #[must_use]
+    pub const fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Geometry of the engine.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Sticky flags, row by row.
+    #[must_use]
+    pub fn flags(&self) -> &[AttentionFlags] {
+        &self.outputs.flags_o
+    }
+
+    /// Counters of wrong bits.
+    #[must_use]
+    pub const fn errors(&self) -> BankErrors {
+        self.outputs.errors_o
+    }
+
+    /// Flips a bit of a memory between two clocks.
+    ///
+    /// # Errors
+    /// When the device does not know the place, or nobody has written it.
+    pub fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<(), DutError> {
+        self.dut.upset(memory, entry, bit)
+    }
+
+    /// Clears flags and counters.
+    ///
+    /// # Errors
+    /// When the device finds something wrong.
+    pub fn clear(&mut self) -> Result<(), DutError> {
+        let mut inputs = self.idle.clone();
+        inputs.clear_i = true;
+        self.clock(inputs)
+    }
+
+    fn clock(&mut self, mut inputs: Inputs) -> Result<(), DutError> {
+        self.dut.clock(true, &mut inputs)?;
+        self.outputs = self.dut.outputs();
+        self.now += 1;
+        if self.outputs.released_o {
+            // Tiles of resident sessions are released, too, and take no room.
+            if let Some(room) = self.taken.pop_front() {
+                self.used -= room;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a whole session into the banks, to stay there. Returns where its tile 0 lies. Sessions that are streamed later
+    /// overwrite it once the banks are full.
+    ///
+    /// # Errors
+    /// When it does not fit, or the device finds something wrong.
+    pub fn keep(&mut self, session: &Session, pages: &[Tile]) -> Result<u16, DutError> {
+        let layout = PageLayout::of(session, self.geometry);
+        let words = pages.len() * layout.stride();
+        if self.ring + words > self.geometry.words() {
+            let free = self.geometry.words() - self.ring;
+            return Err(format!("the session takes {words} words, the banks have {free} left").into());
+        }
+        let base = self.ring;
+        let needed = Needed { first: 0, tokens: session.tokens() };
+        self.queue_fills(layout, pages, needed, false);
+        while !self.fills.is_empty() {
+            let mut inputs = self.idle.clone();
+            self.drive_fill(&mut inputs, false);
+            self.clock(inputs)?;
+        }
+        // The queue of the banks empties.
+        for _ in 0..8 {
+            self.clock(self.idle.clone())?;
+        }
+        Ok(low_u16(base as u64))
+    }
+
+    /// Queues the words of the tiles from `needed.first` on. Returns where tile 0 lies or would lie.
+    fn queue_fills(&mut self, layout: PageLayout, pages: &[Tile], needed: Needed, commit: bool) -> u16 {
+        let (stride, capacity) = (layout.stride(), self.geometry.words());
+        let base = low_u16((self.ring as u64).wrapping_sub((needed.first * stride) as u64));
+        let tiles = needed.tokens.div_ceil(layout.tile_tokens());
+        for (n, tile) in pages[needed.first..][..tiles].iter().enumerate() {
+            let start = self.ring;
+            let tokens = (needed.tokens - n * layout.tile_tokens()).min(layout.tile_tokens());
+            let words = layout.words(tokens).into_iter().map(|word| {
+                let bytes = tile.words[word].clone().expect("a word of the tile's tokens is stored");
+                (low_u16(((start + word) % capacity) as u64), bytes)
+            });
+            self.fills.push_back(FillTile { words: words.collect(), stride, commit });
+            self.ring = (start + stride) % capacity;
+        }
+        base
+    }
+
+    /// Drives the next word of a fill, if there is room for its tile.
+    fn drive_fill(&mut self, inputs: &mut Inputs, hold: bool) {
+        let capacity = self.geometry.words();
+        let Some(tile) = self.fills.front_mut() else { return };
+        let starts = tile.commit && tile.stride > 0;
+        if starts && self.used + tile.stride > capacity {
+            return;
+        }
+        if hold {
+            return;
+        }
+        if starts {
+            self.used += tile.stride;
+            self.taken.push_back(tile.stride);
+            tile.stride = 0;
+        }
+        let (address, bytes) = &tile.words[0];
+        let last = tile.words.len() == 1;
+        inputs.fill_i = BankFill { valid: true, commit: tile.commit && last, address: Uint(*address) };
+        inputs.fill_data_i = bytes.iter().map(|&b| Uint(u16::from(b))).collect();
+        if self.outputs.fill_ready_o {
+            tile.words.pop_front();
+            if last {
+                self.fills.pop_front();
+            }
+        }
+    }
+
+    /// Entries of q for all rows: part by part the lanes, then the scales.
+    fn operands(&self, job: &Job<'_>, head: usize) -> VecDeque<(OperandWrite, Vec<LaneByte>)> {
+        let geometry = self.geometry;
+        let layout = job.session.layout(geometry);
+        let byte = |row: usize, block: usize, count: usize| {
+            job.queries.rows.get(row).map_or(0, |blocks| {
+                let block = &blocks[block];
+                block.elements.get(count).map_or_else(|| block.scale.code(), |e| e.code())
+            })
+        };
+        let mut all = VecDeque::new();
+        for part in 0..layout.parts {
+            for count in 0..=SEGMENT_LANES {
+                let write = OperandWrite {
+                    valid: true,
+                    head: Uint(low_u16((head % CONTEXTS) as u64)),
+                    part: Uint(low_u16(part as u64)),
+                    count: Uint(low_u16(count as u64)),
+                };
+                let wires = |row: usize, s: usize| {
+                    let chain =
+                        |chain| Uint(u16::from(byte(row, layout.block(geometry, part, s, chain), count)));
+                    LaneByte { lo: chain(0), hi: chain(1) }
+                };
+                let at = (0..geometry.rows).flat_map(|r| (0..geometry.segments).map(move |s| (r, s)));
+                all.push_back((write, at.map(|(r, s)| wires(r, s)).collect()));
+            }
+        }
+        all
+    }
+
+    fn command(job: &Job<'_>, base: u16) -> Command {
+        Command {
+            valid: true,
+            resident: job.resident.is_some(),
+            int8: job.session.int8(),
+            wide: job.session.head_dim == 128,
+            causal: job.queries.causal,
+            window: Wide(u64::from(job.queries.window)),
+            tokens: Wide(job.session.tokens() as u64),
+            base: Uint(base),
+        }
+    }
+
+    /// Runs heads one after the other, chained as closely as the engine takes them. `fill_first` fills the banks as far
+    /// as they go before the first command. `progress` is told every clock.
+    ///
+    /// # Errors
+    /// When the device finds something wrong or gives no answer, or `progress` says so.
+    pub fn run(
+        &mut self,
+        jobs: &[Job<'_>],
+        fill_first: bool,
+        progress: &mut dyn FnMut(u64) -> Result<(), DutError>,
+    ) -> Result<Vec<JobResult>, DutError> {
+        let mut bases = Vec::new();
+        let mut results = Vec::new();
+        for job in jobs {
+            let needed = job.needed(self.geometry);
+            let layout = PageLayout::of(job.session, self.geometry);
+            bases.push(match (job.resident, needed) {
+                (Some(base), _) => base,
+                (None, Some(needed)) => self.queue_fills(layout, job.pages, needed, true),
+                (None, None) => 0,
+            });
+            let read = needed.map_or((0, 0), |n| traffic(layout, n));
+            results.push(JobResult {
+                values: vec![vec![0; job.session.head_dim]; self.geometry.rows],
+                refused: false,
+                poisoned: false,
+                end: 0,
+                words: read.0,
+                payload: read.1,
+            });
+        }
+        if fill_first {
+            self.fill_up()?;
+        }
+
+        let first = self.commands;
+        let mut operands = VecDeque::new();
+        let (mut written, mut given, mut done) = (0, 0, 0);
+        let mut running: VecDeque<Running> = VecDeque::new();
+        let mut last = self.now;
+        while done < jobs.len() {
+            let holds = self.stalls.as_mut().map_or([false; 3], Stalls::holds);
+            let mut inputs = self.idle.clone();
+            inputs.out_ready_i = !holds[2];
+            self.drive_fill(&mut inputs, holds[0]);
+            // A context's q may be written again once its head is done.
+            if operands.is_empty() && written < jobs.len() && written < done + CONTEXTS {
+                operands = self.operands(&jobs[written], first + written);
+            }
+            if given < written && self.outputs.command_ready_o && !holds[1] {
+                let job = &jobs[given];
+                inputs.command_i = Self::command(job, bases[given]);
+                for (r, &position) in job.queries.positions.iter().enumerate() {
+                    inputs.positions_i[r] = Wide(u64::from(position));
+                    inputs.rows_i[r] = true;
+                }
+                running.push_back(Running { index: given, head_dim: job.session.head_dim });
+                given += 1;
+                self.commands += 1;
+            }
+            if let Some((write, data)) = operands.pop_front() {
+                inputs.operand_write_i = write;
+                inputs.operand_i = data;
+                written += usize::from(operands.is_empty());
+            }
+            self.clock(inputs)?;
+            progress(self.now)?;
+
+            if self.outputs.refused_o.valid {
+                let at = (usize::from(self.outputs.refused_o.head.0) + 4 - first % 4) % 4;
+                let position = running.iter().position(|r| r.index % 4 == at);
+                let refused = position.and_then(|p| running.remove(p));
+                let refused = refused.ok_or_else(|| wrong("a head was refused that was not given"))?;
+                results[refused.index].refused = true;
+                results[refused.index].values.clear();
+                results[refused.index].end = self.now;
+                done += 1;
+            }
+            if self.collect(&mut running, &mut results)? {
+                done += 1;
+            }
+            if self.outputs.attended_o.valid || self.outputs.released_o {
+                last = self.now;
+            }
+            if self.now > last + PATIENCE {
+                return Err(wrong(&format!(
+                    "no result for {PATIENCE} clocks, {done} of {} heads done",
+                    jobs.len()
+                )));
+            }
+        }
+        Ok(results)
+    }
+
+    /// Fills until the banks are full or nothing is left.
+    fn fill_up(&mut self) -> Result<(), DutError> {
+        loop {
+            let mut inputs = self.idle.clone();
+            self.drive_fill(&mut inputs, false);
+            if !inputs.fill_i.valid {
+                break;
+            }
+            self.clock(inputs)?;
+        }
+        // The queue of the banks empties.
+        for _ in 0..8 {
+            self.clock(self.idle.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Takes this clock's results. True when a head gave its last one.
+    fn collect(&self, running: &mut VecDeque<Running>, results: &mut [JobResult]) -> Result<bool, DutError> {
+        let attended = self.outputs.attended_o;
+        if !attended.valid {
+            return Ok(false);
+        }
+        let head = running.front().ok_or_else(|| wrong("results without a head"))?;
+        let result = &mut results[head.index];
+        let element = usize::from(attended.block.0) * SEGMENT_LANES + usize::from(attended.lane.0);
+        if element >= head.head_dim {
+            return Err(wrong(&format!("element {element} of a head of {}", head.head_dim)));
+        }
+        for (row, value) in result.values.iter_mut().zip(&self.outputs.values_o) {
+            row[element] = u32::try_from(value.0).expect("32 bits");
+        }
+        result.poisoned |= self.outputs.poisoned_o;
+        if attended.last {
+            result.end = self.now;
+            running.pop_front();
+        }
+        Ok(attended.last)
+    }
+}
+
+fn wrong(what: &str) -> DutError {
+    WrongAnswer(what.to_owned()).into()
+}
+
+/// Words that are read, and bytes of tokens among them.
+fn traffic(layout: PageLayout, needed: Needed) -> (u64, u64) {
+    let tile = layout.tile_tokens();
+    let words = (0..needed.tokens).step_by(tile).map(|at| layout.words((needed.tokens - at).min(tile)).len());
+    (words.sum::<usize>() as u64, layout.payload_bytes(needed.tokens) as u64)
+}
