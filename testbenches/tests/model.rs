@@ -7,7 +7,7 @@ use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::block::{Block, Uint};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
-use tandem_model::sram::bank_group::BankGroup;
+use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
 use tandem_model::sram::types::{BankFill, BankRead};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::float::FloatBench;
@@ -18,6 +18,7 @@ use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::sram::{SramBench, campaign};
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::{Bench, ModelOnly};
+use tandem_testbenches::{Bench, Dut, DutError, ModelOnly, WrongAnswer};
 
 fn model_answers_as_the_reference<B: Bench>(bench: &B) {
     let limits = Limits { cases: 256, cycles: 100_000, time: Duration::ZERO };
@@ -64,6 +65,49 @@ fn every_flip_is_corrected_or_detected() {
             (20_000, 10_000, 10_000, 0)
         );
     }
+}
+
+/// A group that gets other soft errors than the bench believes.
+struct Other {
+    dut: ModelOnly<BankGroup>,
+    /// Bits that flip for one.
+    bits: fn(u32) -> Vec<u32>,
+}
+
+impl Dut<BankGroup> for Other {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut Inputs) -> Result<(), DutError> {
+        self.dut.clock(rst_ni, inputs)
+    }
+
+    fn outputs(&self) -> Outputs {
+        self.dut.outputs()
+    }
+
+    fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<(), DutError> {
+        (self.bits)(bit).into_iter().try_for_each(|bit| self.dut.upset(memory, entry, bit))
+    }
+}
+
+/// Bits that do not flip although they should, and one wrong bit more than was put in: the bench and the campaign see it.
+#[test]
+fn wrong_words_and_counts_are_found() {
+    let geometry = Geometry::ALL[1];
+    let bench = SramBench { geometry };
+    let none = |_| Vec::new();
+    let more = |bit| vec![bit, (bit + 1) % 8];
+    for bits in [none as fn(u32) -> Vec<u32>, more] {
+        let other = || Other { dut: ModelOnly { model: bench.model() }, bits };
+        let report = campaign(geometry, &mut other(), 1000, 1).unwrap();
+        assert_eq!(report.injected, report.corrected + report.detected + report.silent);
+        assert!(report.silent >= 500, "{report:?}");
+        let limits = Limits { cases: 64, cycles: 0, time: Duration::ZERO };
+        let outcome = check(&bench, limits, 1, |_| Ok(Box::new(other())), |_| false);
+        let failure = outcome.failure.expect("some case flips a bit and reads the word");
+        assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
+    }
+    let sound = |bit| vec![bit];
+    let mut dut = Other { dut: ModelOnly { model: bench.model() }, bits: sound };
+    assert_eq!(campaign(geometry, &mut dut, 1000, 1).unwrap().silent, 0);
 }
 
 /// Words that get from the queue into the banks in 1,000 cycles, each of which reads: the table in

@@ -129,6 +129,11 @@ impl<B: Block> Dut<B> for Witness<B> {
     fn outputs(&self) -> B::Outputs {
         self.engine.outputs()
     }
+
+    fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<(), DutError> {
+        image::flip(&mut self.model, memory, entry, bit)?;
+        Ok(self.engine.upset(memory, entry, bit)?)
+    }
 }
 
 /// Random cases of a bench, the same in every run.

@@ -149,19 +149,21 @@ impl BankGroup {
 
     /// What the banks read in the last cycle, decoded.
     fn take_word(&mut self) {
-        let valid = self.read_q.valid;
-        let bank = &self.banks[bank_of(self.read_q.address)];
-        for (c, column) in self.columns.iter_mut().enumerate() {
-            let (data, check) = bank.read_data(c);
-            let decoded = secded_decode(data, check);
-            self.corrected_q[c] = valid && decoded.corrected;
-            self.uncorrectable_q[c] = valid && decoded.uncorrectable;
-            if valid {
+        let BankRead { valid, address } = self.read_q;
+        self.corrected_q.fill(false);
+        self.uncorrectable_q.fill(false);
+        if valid {
+            let bank = &self.banks[bank_of(address)];
+            for (c, column) in self.columns.iter_mut().enumerate() {
+                let (data, check) = bank.read_data(c);
+                let decoded = secded_decode(data, check);
+                self.corrected_q[c] = decoded.corrected;
+                self.uncorrectable_q[c] = decoded.uncorrectable;
                 column.word_data_q = Wide(decoded.data);
             }
         }
         self.word_q = BankWord { valid, uncorrectable: self.uncorrectable_q.contains(&true) };
-        self.word_address_q = self.read_q.address;
+        self.word_address_q = address;
     }
 
     /// The head of the queue into its bank, unless a read takes that.
