@@ -256,8 +256,8 @@ impl Schedule {
             self.operands.push((clock, write));
         }
         // An operand that is written in the cycle of its load can be read.
-        for (_, place) in self.operands[from..].to_vec() {
-            self.load(place);
+        for i in from..self.operands.len() {
+            self.load(self.operands[i].1);
         }
     }
 
