@@ -46,7 +46,10 @@ campaign! {
     planted_bug {
         acc_bank_stuck
         acc_first_ignored
+        acc_read_bank_stuck
+        binary32_flush_bound_off_by_one
         convert_exponent_short
+        denominator_first_ignored
         distance_short
         drain_select_off_by_one
         flags_not_sticky
@@ -61,17 +64,22 @@ campaign! {
         nan_scale_hi_ignored
         negative_zero
         pe_tag_a_beat_early
+        pending_wait_lost
+        reciprocal_truncated
         result_slot_early
-        rounding_ties_away
+        room_ignored
         rounded_reset_missing
+        rounding_ties_away
         saturation_bound_off_by_one
         scale_bias_off_by_one
+        second_group_ignored
         sign_of_first_operand
         skew_register_bypassed
         skew_stage_missing
         sticky_bit_dropped
         tile_exponent_not_held
         tile_first_ignored
+        unused_row_divided
         write_during_reset
     }
     no_bug {
