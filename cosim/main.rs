@@ -59,7 +59,7 @@ enum Command {
     },
     /// Search for trouble with random cases in lockstep.
     Fuzz {
-        /// float, segment, array or all.
+        /// float, segment, array, normaliser or all.
         #[arg(long, default_value = "all")]
         block: String,
         /// How long, in all.

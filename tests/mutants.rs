@@ -68,8 +68,8 @@ campaign! {
         reciprocal_truncated
         result_slot_early
         room_ignored
-        rounded_reset_missing
         rounding_ties_away
+        rounded_reset_missing
         saturation_bound_off_by_one
         scale_bias_off_by_one
         second_group_ignored
