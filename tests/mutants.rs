@@ -55,6 +55,10 @@ campaign! {
         counter_wraps
         convert_exponent_short
         denominator_scaled
+        acc_read_bank_stuck
+        binary32_flush_bound_off_by_one
+        convert_exponent_short
+        denominator_first_ignored
         distance_short
         drain_select_off_by_one
         exp2_index_off_by_one
@@ -74,12 +78,16 @@ campaign! {
         p_ties_up
         p_wraps
         pe_tag_a_beat_early
+        pending_wait_lost
+        reciprocal_truncated
         result_slot_early
+        room_ignored
         rounding_ties_away
         rounded_reset_missing
         saturation_bound_off_by_one
         scale_bias_off_by_one
         score_ties_away
+        second_group_ignored
         sign_of_first_operand
         skew_register_bypassed
         skew_stage_missing
@@ -91,6 +99,7 @@ campaign! {
         tile_first_ignored
         value_maximum_of_neighbour
         value_scale_of_neighbour
+        unused_row_divided
         write_during_reset
     }
     no_bug {

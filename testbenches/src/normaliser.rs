@@ -445,7 +445,8 @@ impl Run<'_> {
         }
         self.done = HeadEnd::default();
         self.overflows.fill(false);
-        let due = self.expected.pop_front_if(|expected| expected.due == self.cycle);
+        let is_due = self.expected.front().is_some_and(|expected| expected.due == self.cycle);
+        let due = if is_due { self.expected.pop_front() } else { None };
         let attended = due.as_ref().map_or_else(Attended::default, |due| due.attended);
         if attended.valid != outputs.attended_o.valid || (attended.valid && attended != outputs.attended_o) {
             return Err(self.wrong(&format!("expected {attended:?}, got {:?}", outputs.attended_o)));
