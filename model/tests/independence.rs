@@ -84,8 +84,16 @@ fn the_references_share_only_format_types_with_the_rest_of_the_crate() {
         seen.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     for expected in [
-        "mod.rs", "attention.rs", "attention_error.rs", "divide.rs", "dot.rs", "float.rs", "pv.rs", "quantise.rs",
-        "secded.rs", "softmax.rs",
+        "mod.rs",
+        "attention.rs",
+        "attention_error.rs",
+        "divide.rs",
+        "dot.rs",
+        "float.rs",
+        "pv.rs",
+        "quantise.rs",
+        "secded.rs",
+        "softmax.rs",
     ] {
         assert!(seen.iter().any(|name| name == expected), "{expected} was not read");
     }

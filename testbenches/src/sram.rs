@@ -135,6 +135,14 @@ fn place(geometry: Geometry, address: u16) -> (usize, usize) {
     (usize::from(low ^ high), usize::from(address) % geometry.words() / 4)
 }
 
+/// Memory below the bank group, entry and bit in it, of a bit of a codeword: 64 of data, then 8 of check.
+#[must_use]
+pub fn memory_of(geometry: Geometry, address: u16, codeword: usize, bit: u32) -> (String, usize, u32) {
+    let (bank, entry) = place(geometry, address);
+    let (memory, within) = if bit < 64 { ("data_q", bit) } else { ("check_q", bit - 64) };
+    (format!("gen_bank[{bank}].u_bank.gen_column[{codeword}].{memory}"), entry, within)
+}
+
 fn wrong(what: String) -> DutError {
     WrongAnswer(what).into()
 }
@@ -315,9 +323,7 @@ impl<'a> Driver<'a> {
 
     /// Flips a bit of a codeword, or flips it back.
     fn flip(&mut self, address: u16, codeword: usize, bit: u32) -> Result<(), DutError> {
-        let (bank, entry) = place(self.geometry, address);
-        let (memory, within) = if bit < 64 { ("data_q", bit) } else { ("check_q", bit - 64) };
-        let path = format!("gen_bank[{bank}].u_bank.gen_column[{codeword}].{memory}");
+        let (path, entry, within) = memory_of(self.geometry, address, codeword, bit);
         self.dut.upset(&path, entry, within)?;
         let stored = self.stored.get_mut(&address).expect("only what is known is flipped");
         let wrong = &mut stored.wrong[codeword];

@@ -10,15 +10,16 @@ use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
 use tandem_model::sram::types::{BankFill, BankRead};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
+use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::segment::SegmentBench;
-use tandem_testbenches::sram::{SramBench, campaign};
 use tandem_testbenches::softmax::SoftmaxBench;
-use tandem_testbenches::{Bench, ModelOnly};
+use tandem_testbenches::sram::{SramBench, campaign};
 use tandem_testbenches::{Bench, Dut, DutError, ModelOnly, WrongAnswer};
+use tandem_testbenches::{Bench, ModelOnly};
 
 fn model_answers_as_the_reference<B: Bench>(bench: &B) {
     let limits = Limits { cases: 256, cycles: 100_000, time: Duration::ZERO };
@@ -141,6 +142,13 @@ fn swizzled_banks_let_fills_of_stride_32_through() {
 fn softmax_answers_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&SoftmaxBench { geometry });
+    }
+}
+
+#[test]
+fn attention_engines_attend_as_the_reference_does() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&AttentionBench { geometry });
     }
 }
 

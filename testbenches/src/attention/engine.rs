@@ -211,6 +211,12 @@ impl<'a> EngineDriver<'a> {
         self.dut.upset(memory, entry, bit)
     }
 
+    /// Words of the banks that are still free for [`EngineDriver::keep`].
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.geometry.words() - self.ring
+    }
+
     /// Clears flags and counters.
     ///
     /// # Errors
