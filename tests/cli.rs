@@ -170,9 +170,7 @@ fn unknown_names_are_refused_with_the_known_ones() {
     matvec(folder.path(), &["--geometry", "huge"]).refused(&["no geometry `huge`", "small, slim"]).unwrap();
     matvec(folder.path(), &["--engine", "spice"]).refused(&["'spice'", "lockstep, rtl, model"]).unwrap();
     matvec(folder.path(), &["--weights", "fp8"]).refused(&["'fp8'", "fp4, int8"]).unwrap();
-    run(&["fuzz", "--block", "cache"])
-        .refused(&["no block `cache`", "float, segment, array"])
-        .unwrap();
+    run(&["fuzz", "--block", "cache"]).refused(&["no block `cache`", "float, segment, array"]).unwrap();
     run(&["bench", "--only", "power"]).refused(&["`power`", "gemv, speed, compile"]).unwrap();
     run(&["list", "--registers", "float_sub"])
         .refused(&["no device `float_sub`", "float_add, segment_edge"])
