@@ -18,7 +18,10 @@ for geometry in 8,2 3,1 2,4; do
   wall sram/bank_group.sv --top-module bank_group "-GSegments=$segments" -GBankWords=256
   wall attention/softmax.sv --top-module softmax "-GSegments=$segments"
   # A head of more than two groups is not supported.
-  ((segments > 2)) || wall attention/normaliser.sv --top-module normaliser "-GRows=$rows" "-GSegments=$segments"
+  if ((segments <= 2)); then
+    wall attention/normaliser.sv --top-module normaliser "-GRows=$rows" "-GSegments=$segments"
+    wall attention/attention_engine.sv --top-module attention_engine "-GRows=$rows" "-GSegments=$segments" -GBankWords=256
+  fi
 done
 wall array/float_add.sv --top-module float_add
 

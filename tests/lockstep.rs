@@ -52,6 +52,11 @@ fn softmax_in_lockstep() {
 }
 
 #[test]
+fn attention_engines_in_lockstep() {
+    rtl_equals_model(Kind::Attention);
+}
+
+#[test]
 fn normalisers_in_lockstep() {
     rtl_equals_model(Kind::Normaliser);
 }

@@ -20,6 +20,7 @@ use tandem_model::block::Block;
 use tandem_model::devices::{self, Device};
 use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
+use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
@@ -538,6 +539,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         }
         devices::Kind::Softmax => hunt(&SoftmaxBench { geometry }, vec![], device, &library),
         devices::Kind::Normaliser => hunt(&NormaliserBench { geometry }, vec![], device, &library),
+        devices::Kind::Attention => hunt(&AttentionBench { geometry }, vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

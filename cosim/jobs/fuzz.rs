@@ -4,6 +4,7 @@
 use serde::Serialize;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
+use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
@@ -62,6 +63,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Sram => campaign(&SramBench { geometry: device.geometry }, device, options),
             Kind::Softmax => campaign(&SoftmaxBench { geometry: device.geometry }, device, options),
             Kind::Normaliser => campaign(&NormaliserBench { geometry: device.geometry }, device, options),
+            Kind::Attention => campaign(&AttentionBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -251,6 +251,8 @@ module attention_engine
     logic [1:0]              tile_d, tile_q;
     logic                    scored;
     logic [5:0]              slot;
+    logic                    tile_int8, tile_wide;
+    int unsigned             blocks_used;
     score_control_t          score_now;
     logic [Blocks-1:0][7:0]  score_blocks, feed_blocks;
     feed_tag_t               feed_now;
@@ -270,6 +272,9 @@ module attention_engine
         slot   = result[0][Segments-1].slot;
       end
       tile        = tiles[tile_q];
+      tile_int8   = heads[tile.head].int8;
+      tile_wide   = heads[tile.head].wide;
+      blocks_used = head_parts(Segments, tile_int8, tile_wide) << (tile_int8 ? 0 : 1);
 
       score_now.tag.valid = scored;
       score_now.tag.first = slot[4:0] == '0;
@@ -314,7 +319,7 @@ module attention_engine
       .write_tile_i(word_tag.tile),
       .write_word_i(scale_word),
       .write_data_i(word_data[SegmentLanes*s +: SegmentLanes]),
-      .read_int8_i ({feed_now.int8, heads[tile.head].int8}),
+      .read_int8_i ({feed_now.int8, tile_int8}),
       .read_tile_i ({feed_now.tile, tile_q}),
       .read_beat_i ({feed_now.beat, slot[4:0]}),
       .blocks_o    ({feed_blocks, score_blocks})
@@ -375,7 +380,8 @@ module attention_engine
         .data_i(score_scales[0][k]),
         .taps_o(taps)
       );
-      assign score_scales[0][k] = score_now.tag.valid ? score_blocks[k] : '0;
+      // A narrow head does not have all blocks.
+      assign score_scales[0][k] = score_now.tag.valid && 32'(k) < blocks_used ? score_blocks[k] : '0;
       for (genvar r = 1; r < Rows; r++) begin : gen_row
         assign score_scales[r][k] = taps[r-1];
       end

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Takes commands and keeps what the stages need to know of each head until its last result: the keys that each row
-// sees, the tiles that any row sees. A head of which no row sees a key is refused.
+// sees, the tiles that any row sees. A head of which no row sees a key is refused and takes no context.
 module head_table
   import tandem_pkg::*;
 #(
@@ -37,7 +37,7 @@ module head_table
   logic [PositionBits-1:0] lowest, highest;
 
   always_comb begin
-    take        = command_i.valid && !busy_q[next_q];
+    take        = command_i.valid && !busy_q[next_q] && !taken_q.valid;
     busy_d      = busy_q;
     next_d      = next_q;
     heads_d     = heads_q;
@@ -62,22 +62,21 @@ module head_table
         end
       end
       if (any) begin
-        started_d = taken_q;
+        started_d            = taken_q;
+        busy_d[taken_q.head] = 1'b1;
+        next_d               = next_q + 2'd1;
         heads_d[taken_q.head].origin = head_groups(Segments, heads_q[taken_q.head].int8,
                                                    heads_q[taken_q.head].wide) == 1
             ? {lowest[PositionBits-1:5], 5'd0} : {lowest[PositionBits-1:6], 6'd0};
         heads_d[taken_q.head].limit = highest;
       end else begin
-        refused_d            = taken_q;
-        busy_d[taken_q.head] = 1'b0;
+        refused_d = taken_q;
       end
     end
 
     taken_d.valid = take;
     taken_d.head  = next_q;
     if (take) begin
-      busy_d[next_q]       = 1'b1;
-      next_d               = next_q + 2'd1;
       heads_d[next_q].resident = command_i.resident;
       heads_d[next_q].int8 = command_i.int8;
       heads_d[next_q].wide = command_i.wide;
@@ -124,7 +123,7 @@ module head_table
     end
   end
 
-  assign command_ready_o = !busy_q[next_q];
+  assign command_ready_o = !busy_q[next_q] && !taken_q.valid;
   assign started_o       = started_q;
   assign refused_o       = refused_q;
   assign heads_o         = heads_q;

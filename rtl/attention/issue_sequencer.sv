@@ -72,6 +72,8 @@ module issue_sequencer
   word_tag_t            head_tag;
   logic [IndexBits-1:0] head_index;
   logic                 issue;
+  lane_byte_t [Segments-1:0]                        late_scales;
+  logic       [Segments-1:0][SegmentLanes-1:0][7:0] late_elements;
 
   beat_fifo #(
     .Segments
@@ -85,9 +87,12 @@ module issue_sequencer
     .head_tag_o  (head_tag),
     .head_index_o(head_index),
     .read_index_i(slot_late.index),
-    .scales_o,
-    .elements_o
+    .scales_o    (late_scales),
+    .elements_o  (late_elements)
   );
+  // A bubble brings no data: the entry may never have been written.
+  assign scales_o   = slot_late.valid ? late_scales : '0;
+  assign elements_o = slot_late.valid ? late_elements : '0;
 
   delay_line #(
     .Width($bits(slot_t)),

@@ -32,15 +32,15 @@ module softmax
   score_tag_t             weight_tag;
   logic [Blocks-1:0][7:0] weight_scales;
   logic                   visible, clamped;
-  logic signed [ScoreExponentBits-1:0] exponent;
-  logic        [MantissaBits-1:0]      mantissa;
+  logic signed [ScoreExponentBits-1:0] power_exponent;
+  logic        [MantissaBits-1:0]      power_mantissa;
 
   exp2 u_exp2 (
     .clk_i,
     .rst_ni,
     .score_i,
-    .exponent_o(exponent),
-    .mantissa_o(mantissa),
+    .exponent_o(power_exponent),
+    .mantissa_o(power_mantissa),
     .clamped_o (clamped)
   );
   delay_line #(
@@ -73,7 +73,7 @@ module softmax
     );
   end
 
-  assign weight = visible ? {1'b1, exponent, mantissa} : '0;
+  assign weight = visible ? {1'b1, power_exponent, power_mantissa} : '0;
 
   // ---- p ----
   logic [1:0] load_head, load_part;

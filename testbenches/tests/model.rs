@@ -19,7 +19,6 @@ use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{SramBench, campaign};
 use tandem_testbenches::{Bench, Dut, DutError, ModelOnly, WrongAnswer};
-use tandem_testbenches::{Bench, ModelOnly};
 
 fn model_answers_as_the_reference<B: Bench>(bench: &B) {
     let limits = Limits { cases: 256, cycles: 100_000, time: Duration::ZERO };

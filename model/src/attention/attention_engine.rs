@@ -9,8 +9,8 @@ use super::p_quantiser::BlockScales;
 use super::scale_file::ScaleFile;
 use super::softmax::{self, Softmax};
 use super::types::{
-    Attended, AttentionFlags, CONTEXTS, Command, EXP2_LATENCY, FeedTag, HeadEnd, HeadStart, OperandWrite,
-    POSITION_BITS, ScoreTag, TILE_SLOTS, WordKind, WordTag,
+    Attended, AttentionFlags, CONTEXTS, Command, EXP2_LATENCY, FeedTag, HeadEnd, HeadInfo, HeadShape,
+    HeadStart, OperandWrite, POSITION_BITS, ScoreTag, TILE_SLOTS, WordKind, WordTag,
 };
 use crate::array::Geometry;
 use crate::array::systolic_array::{self, SystolicArray};
@@ -202,9 +202,13 @@ impl AttentionEngine {
                 head: tile.head,
                 position: Wide((tile.origin.0 + u64::from(beat) + group) & mask),
             };
-            let int8 = self.heads.heads()[usize::from(tile.head.0)].int8;
+            let HeadInfo { int8, wide, .. } = self.heads.heads()[usize::from(tile.head.0)];
             let at = (usize::from(segment.tile_q.0), usize::from(beat));
             segment.value_scales.blocks(int8, at.0, at.1, &mut score_scales);
+            // A narrow head does not have all blocks.
+            let parts = HeadShape::new(geometry.segments, int8, wide).parts;
+            let used = if int8 { parts } else { 2 * parts };
+            score_scales.codes_mut()[used..].fill(Uint(0));
         }
         let feed_tag = segment.feed.as_ref().map_or_else(|| self.issue.feed(), DelayLine::output);
         let mut feed_now = FeedControl { tag: feed_tag, scale: LaneByte::default() };
@@ -284,7 +288,7 @@ impl AttentionEngine {
         systolic_array::Inputs {
             beat_i: self.issue.beat(),
             elements_i: self.issue.elements().collect(),
-            scales_i: self.issue.scales().to_vec(),
+            scales_i: self.issue.scales().collect(),
             p_i: softmax().map(|o| o.p_o).collect(),
             tile_exponent_i: softmax().flat_map(|o| o.tile_exponent_o).collect(),
             acc_read_i,

@@ -51,7 +51,7 @@ impl HeadTable {
     /// A command would be taken.
     #[must_use]
     pub fn command_ready(&self) -> bool {
-        !self.busy_q[usize::from(self.next_q.0)]
+        !self.busy_q[usize::from(self.next_q.0)] && !self.taken_q.valid
     }
 
     /// A head that may be walked from now on.
@@ -88,7 +88,7 @@ impl HeadTable {
     /// Advances by one clock.
     pub fn clock(&mut self, command: Command, positions: &[Position], rows: &[bool], done: HeadStart) {
         let count = self.geometry.rows;
-        let take = command.valid && self.command_ready();
+        let (take, next) = (command.valid && self.command_ready(), self.next_q);
         if done.valid {
             self.busy_q[usize::from(done.head.0)] = false;
         }
@@ -103,20 +103,19 @@ impl HeadTable {
             let info = &mut self.heads_q[head];
             if let (Some(lowest), Some(highest)) = (seen().map(|k| k.0).min(), seen().map(|k| k.1).max()) {
                 self.started_q = self.taken_q;
+                self.busy_q[head] = true;
+                self.next_q = following(self.next_q);
                 let tile = HeadShape::new(self.geometry.segments, info.int8, info.wide).tile_tokens() as u64;
                 info.origin = Wide(lowest - lowest % tile);
                 info.limit = Wide(highest);
             } else {
                 self.refused_q = self.taken_q;
-                self.busy_q[head] = false;
             }
         }
 
-        self.taken_q = HeadStart { valid: take, head: self.next_q };
+        self.taken_q = HeadStart { valid: take, head: next };
         if take {
-            let head = usize::from(self.next_q.0);
-            self.busy_q[head] = true;
-            self.next_q = following(self.next_q);
+            let head = usize::from(next.0);
             let Command { resident, int8, wide, base, .. } = command;
             self.heads_q[head] = HeadInfo { resident, int8, wide, base, ..self.heads_q[head] };
             for r in 0..count {

@@ -143,15 +143,16 @@ impl IssueSequencer {
         self.late.output().beat
     }
 
-    /// Its scales, by segment.
-    #[must_use]
-    pub fn scales(&self) -> &[LaneByte] {
-        self.fifo.scales(self.late.output().index)
+    /// Its scales, by segment. A bubble brings no data.
+    pub fn scales(&self) -> impl Iterator<Item = LaneByte> {
+        let Slot { valid, index, .. } = self.late.output();
+        self.fifo.scales(index).iter().map(move |&scale| if valid { scale } else { LaneByte::default() })
     }
 
-    /// Its elements, by lane.
+    /// Its elements, by lane. A bubble brings no data.
     pub fn elements(&self) -> impl Iterator<Item = Uint<8>> {
-        self.fifo.elements(self.late.output().index)
+        let Slot { valid, index, .. } = self.late.output();
+        self.fifo.elements(index).map(move |element| if valid { element } else { Uint(0) })
     }
 
     fn shape(&self, head: &HeadInfo) -> HeadShape {

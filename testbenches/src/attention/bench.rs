@@ -40,6 +40,8 @@ pub struct Head {
     pub group: usize,
     /// Position of the first query.
     pub position: usize,
+    /// From one query's position to the next.
+    pub step: usize,
     /// Rows see no key after their own position.
     pub causal: bool,
     /// Keys that a row sees; 0: all.
@@ -152,7 +154,7 @@ impl Head {
         let queries = Queries {
             rows: (0..rows).map(|_| (0..self.blocks()).map(&mut block).collect()).collect(),
             positions: (0..rows)
-                .map(|row| u32::try_from(self.position + row / self.group).expect("a position"))
+                .map(|row| u32::try_from(self.position + row / self.group * self.step).expect("a position"))
                 .collect(),
             causal: self.causal,
             window: u32::try_from(self.window).expect("a window"),
@@ -314,7 +316,8 @@ impl Bench for AttentionBench {
         let shape = (any::<bool>(), any::<bool>(), tokens, 1..=self.geometry.rows, 1..=4usize);
         let window = prop_oneof![2 => Just(0usize), 1 => 1..80usize];
         // A query may stand before, at or after the session's end.
-        let mask = (0..170usize, any::<bool>(), any::<bool>(), window);
+        let step = prop_oneof![3 => Just(1usize), 1 => 2..40usize];
+        let mask = (0..170usize, step, any::<bool>(), any::<bool>(), window);
         let data = (
             -14..4i32,
             prop_oneof![2 => Just(4u64), 1 => 8..40u64],
@@ -324,7 +327,7 @@ impl Bench for AttentionBench {
         let place = (any::<bool>(), prop_oneof![4 => Just(0usize), 1 => 1..=2usize]);
         let head = (shape, mask, data, place).prop_map(|(shape, mask, data, place)| {
             let (int8, wide, tokens, rows, group) = shape;
-            let (offset, at_end, causal, window) = mask;
+            let (offset, step, at_end, causal, window) = mask;
             let (heat, spread, flavour, seed) = data;
             let position = if at_end { (tokens + offset % 4).saturating_sub(1) } else { offset };
             let (resident, flips) = place;
@@ -335,6 +338,7 @@ impl Bench for AttentionBench {
                 rows,
                 group,
                 position,
+                step,
                 causal,
                 window,
                 heat,

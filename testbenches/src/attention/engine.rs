@@ -123,8 +123,8 @@ pub struct EngineDriver<'a> {
     outputs: Outputs,
     now: u64,
     stalls: Option<Stalls>,
-    /// Commands given since reset: names the context.
-    commands: usize,
+    /// Heads since reset: names the context of the next one.
+    contexts: usize,
     fills: VecDeque<FillTile>,
     /// Address of the next tile that is filled in, and room taken by those that are not released.
     ring: usize,
@@ -148,7 +148,7 @@ impl<'a> EngineDriver<'a> {
             outputs,
             now: 0,
             stalls: None,
-            commands: 0,
+            contexts: 0,
             fills: VecDeque::new(),
             ring: 0,
             taken: VecDeque::new(),
@@ -170,7 +170,7 @@ impl<'a> EngineDriver<'a> {
         self.outputs = self.dut.outputs();
         self.fills.clear();
         self.taken.clear();
-        (self.commands, self.ring, self.used) = (0, 0, 0);
+        (self.contexts, self.ring, self.used) = (0, 0, 0);
         Ok(())
     }
 
@@ -392,7 +392,16 @@ impl<'a> EngineDriver<'a> {
             self.fill_up()?;
         }
 
-        let first = self.commands;
+        // A head that is refused takes no context.
+        let mut finished = self.contexts;
+        let contexts: Vec<_> = jobs
+            .iter()
+            .map(|job| {
+                let context = self.contexts;
+                self.contexts += usize::from(job.needed(self.geometry).is_some());
+                context
+            })
+            .collect();
         let mut operands = VecDeque::new();
         let (mut written, mut given, mut done) = (0, 0, 0);
         let mut running: VecDeque<Running> = VecDeque::new();
@@ -403,8 +412,14 @@ impl<'a> EngineDriver<'a> {
             inputs.out_ready_i = !holds[2];
             self.drive_fill(&mut inputs, holds[0]);
             // A context's q may be written again once its head is done.
-            if operands.is_empty() && written < jobs.len() && written < done + CONTEXTS {
-                operands = self.operands(&jobs[written], first + written);
+            if operands.is_empty() && written < jobs.len() {
+                let (job, context) = (&jobs[written], contexts[written]);
+                match job.needed(self.geometry) {
+                    // It will be refused.
+                    None => written += 1,
+                    Some(_) if context < finished + CONTEXTS => operands = self.operands(job, context),
+                    Some(_) => {}
+                }
             }
             if given < written && self.outputs.command_ready_o && !holds[1] {
                 let job = &jobs[given];
@@ -415,7 +430,6 @@ impl<'a> EngineDriver<'a> {
                 }
                 running.push_back(Running { index: given, head_dim: job.session.head_dim });
                 given += 1;
-                self.commands += 1;
             }
             if let Some((write, data)) = operands.pop_front() {
                 inputs.operand_write_i = write;
@@ -426,17 +440,16 @@ impl<'a> EngineDriver<'a> {
             progress(self.now)?;
 
             if self.outputs.refused_o.valid {
-                let at = (usize::from(self.outputs.refused_o.head.0) + 4 - first % 4) % 4;
-                let position = running.iter().position(|r| r.index % 4 == at);
+                let position = running.iter().position(|r| jobs[r.index].needed(self.geometry).is_none());
                 let refused = position.and_then(|p| running.remove(p));
-                let refused = refused.ok_or_else(|| wrong("a head was refused that was not given"))?;
+                let refused = refused.ok_or_else(|| wrong("a head was refused that has keys"))?;
                 results[refused.index].refused = true;
                 results[refused.index].values.clear();
                 results[refused.index].end = self.now;
                 done += 1;
             }
             if self.collect(&mut running, &mut results)? {
-                done += 1;
+                (done, finished) = (done + 1, finished + 1);
             }
             if self.outputs.attended_o.valid || self.outputs.released_o {
                 last = self.now;
