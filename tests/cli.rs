@@ -173,7 +173,6 @@ fn unknown_names_are_refused_with_the_known_ones() {
     run(&["fuzz", "--block", "cache"])
         .refused(&["no block `cache`", "float, segment, array, sram, softmax, normaliser, attention and all"])
         .unwrap();
-    run(&["fuzz", "--block", "cache"]).refused(&["no block `cache`", "float, segment, array"]).unwrap();
     run(&["bench", "--only", "power"]).refused(&["`power`", "gemv, speed, compile"]).unwrap();
     run(&["list", "--registers", "float_sub"])
         .refused(&["no device `float_sub`", "float_add, segment_edge"])

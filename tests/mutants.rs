@@ -49,17 +49,16 @@ campaign! {
     planted_bug {
         acc_bank_stuck
         acc_first_ignored
+        acc_read_bank_stuck
         arbitration_ignored
+        binary32_flush_bound_off_by_one
         clear_swallows_error
         commit_before_write
+        convert_exponent_short
         correction_beside
         counter_wraps
-        convert_exponent_short
-        denominator_scaled
-        acc_read_bank_stuck
-        binary32_flush_bound_off_by_one
-        convert_exponent_short
         denominator_first_ignored
+        denominator_scaled
         distance_short
         drain_select_off_by_one
         exp2_index_off_by_one
@@ -83,8 +82,8 @@ campaign! {
         reciprocal_truncated
         result_slot_early
         room_ignored
-        rounding_ties_away
         rounded_reset_missing
+        rounding_ties_away
         saturation_bound_off_by_one
         scale_bias_off_by_one
         score_ties_away
@@ -98,9 +97,9 @@ campaign! {
         syndrome_row_ignored
         tile_exponent_not_held
         tile_first_ignored
+        unused_row_divided
         value_maximum_of_neighbour
         value_scale_of_neighbour
-        unused_row_divided
         write_during_reset
     }
     no_bug {
