@@ -94,7 +94,7 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// One group of figures: gemv, speed or compile.
+        /// One group of figures: gemv, attention, speed or compile.
         #[arg(long)]
         only: Option<String>,
         /// Fewer rounds.

@@ -3,6 +3,8 @@
 //!
 //! `reach` is what the project set itself and is not touched by the code that it judges.
 
+mod attention;
+
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -170,7 +172,7 @@ fn compile_figures() -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Groups of figures, by the name that `--only` takes.
-pub const GROUPS: [&str; 3] = ["gemv", "speed", "compile"];
+pub const GROUPS: [&str; 4] = ["gemv", "attention", "speed", "compile"];
 
 /// Measures. `each` is told every figure as it comes.
 ///
@@ -181,6 +183,7 @@ pub fn run(only: Option<&str>, quick: bool, mut each: impl FnMut(&Figure)) -> an
     for group in GROUPS.into_iter().filter(|g| only.is_none_or(|o| o == *g)) {
         let measured = match group {
             "gemv" => vec![utilisation(false)?, utilisation(true)?],
+            "attention" => attention::figures()?,
             "speed" => speed_figures(quick)?,
             _ => compile_figures()?,
         };
