@@ -2,7 +2,7 @@
 //! The command line. Exit codes: 0 good, 1 mismatch, 2 bad input, 130 interrupted.
 
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use tandem::engine::{Engine, FailureFiles};
 use tandem::interrupt::{self, Interrupted};
+use tandem::jobs::attend::{HeadReport, KvFormat};
 use tandem::jobs::matvec::{MatrixReport, Weights};
-use tandem::jobs::{bench, fuzz, list, matvec, replay};
+use tandem::jobs::{Totals, attend, bench, fuzz, list, matvec, replay};
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::property::{Limits, Panicked};
@@ -51,6 +52,33 @@ enum Command {
         #[arg(long)]
         wave: Option<PathBuf>,
         /// Insert random stalls of this seed.
+        #[arg(long)]
+        stalls: Option<u64>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Attend with every layer and head of a checkpoint, for every token of a prompt.
+    Attend {
+        /// Checkpoint folder (Hugging Face layout).
+        #[arg(long)]
+        model: PathBuf,
+        /// Prompt.
+        #[arg(long)]
+        prompt: String,
+        /// Format of K and V.
+        #[arg(long, default_value = "fp4")]
+        kv: KvFormat,
+        /// Geometry of the array (see `tandem list`).
+        #[arg(long, default_value = "small")]
+        geometry: String,
+        /// What runs it.
+        #[arg(long, default_value = "lockstep")]
+        engine: Engine,
+        /// Waveform of the whole run (.vcd or .fst).
+        #[arg(long)]
+        wave: Option<PathBuf>,
+        /// Wait at random at all handshakes, with this seed.
         #[arg(long)]
         stalls: Option<u64>,
         /// Print JSON.
@@ -195,6 +223,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 matvec::Options { model, prompt, geometry, engine, weights, wave, stalls, seed, failure };
             run_matvec(&options, json)
         }
+        Command::Attend { model, prompt, kv, geometry, engine, wave, stalls, json } => {
+            let geometry = geometry_by_name(&geometry)?;
+            let seed = seed(1)?;
+            let options =
+                attend::Options { model, prompt, geometry, engine, kv, wave, stalls, seed, failure };
+            run_attend(&options, json)
+        }
         Command::Fuzz { block, seconds, seed: given, json } => {
             let devices = devices(&block)?;
             // Every device gets its share of the time.
@@ -273,34 +308,92 @@ fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode>
     if json {
         print_json(&report)?;
     } else {
-        let matrices = report.matrices.len();
         say!(
-            "\n{matrices} of {} matrices, {} tokens, {} cycles",
+            "\n{} of {} matrices, {} tokens",
+            report.matrices.len(),
             report.of_matrices,
-            report.tokens,
-            report.cycles
+            report.totals.tokens
         );
-        if options.engine == Engine::Lockstep {
-            say!(
-                "compared at every clock: {} registers, {} bits; at snapshots: {} of {} bits of memories (those written)",
-                report.registers,
-                report.bits,
-                report.written_bits,
-                report.memory_bits
-            );
-        }
-        say!(
-            "{} engine, geometry {}: {:.1} s, {:.0} cycles/s",
-            report.engine,
-            report.geometry,
-            report.seconds,
-            report.cycles_per_second
-        );
-        if let Some(wave) = &options.wave {
-            say!("waveform {}", wave.display());
-        }
+        print_totals(&report.totals, options.wave.as_deref());
     }
-    Ok(if report.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    Ok(if report.totals.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+fn run_attend(options: &attend::Options, json: bool) -> anyhow::Result<ExitCode> {
+    let mut begun = json;
+    let report = attend::run(options, |h| {
+        if !begun {
+            print_head_header();
+            begun = true;
+        }
+        if !json {
+            print_head(h);
+        }
+    })?;
+    if json {
+        print_json(&report)?;
+    } else {
+        say!(
+            "\n{} of {} heads of K and V, {} tokens",
+            report.heads.len(),
+            report.of_heads,
+            report.totals.tokens
+        );
+        print_totals(&report.totals, options.wave.as_deref());
+    }
+    Ok(if report.totals.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+fn print_totals(totals: &Totals, wave: Option<&Path>) {
+    if totals.bits > 0 {
+        say!(
+            "compared at each of {} clocks: {} registers, {} bits; at snapshots: {} of {} bits of memories (those written)",
+            totals.cycles,
+            totals.registers,
+            totals.bits,
+            totals.written_bits,
+            totals.memory_bits
+        );
+    }
+    say!(
+        "{} engine, geometry {}: {} cycles in {:.1} s, {:.0} cycles/s",
+        totals.engine,
+        totals.geometry,
+        totals.cycles,
+        totals.seconds,
+        totals.cycles_per_second
+    );
+    if let Some(wave) = wave {
+        say!("waveform {}", wave.display());
+    }
+}
+
+fn print_head_header() {
+    say!(
+        "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10} {:>10}",
+        "heads",
+        "tokens",
+        "passes",
+        "beats",
+        "cycles",
+        "util",
+        "vs f64",
+        "quantised"
+    );
+}
+
+fn print_head(h: &HeadReport) {
+    say!(
+        "{:<20} {:>11} {:>7} {:>8} {:>8} {:>6.1}% {:>10.1e} {:>10.1e}",
+        format!("layer {} heads {}-{}", h.layer, h.heads.0, h.heads.1),
+        h.tokens,
+        h.passes,
+        h.beats,
+        h.cycles,
+        100.0 * h.utilisation,
+        h.error,
+        h.quantisation
+    );
 }
 
 fn print_matrix_header() {

@@ -13,7 +13,7 @@ use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::SramBench;
 use tandem_testbenches::{Bench, Dut, DutError};
 
-use super::matvec::as_f64;
+use super::as_f64;
 use crate::engine::{FailureFiles, unbox};
 use crate::error::Error;
 use crate::interrupt;

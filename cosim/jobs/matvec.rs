@@ -15,7 +15,7 @@ use tandem_model::numerics::{MxFp4Block, MxInt8Block, ScaleRule};
 use tandem_testbenches::WrongAnswer;
 use tandem_testbenches::array::{ArrayDriver, Matrix, Stalls, Stationary, Stream, run_gemv};
 
-use super::progress;
+use super::{Deviation, Totals, as_f64, progress};
 use crate::engine::{Engine, FailureFiles, Runner, unbox};
 use crate::interrupt;
 
@@ -83,34 +83,15 @@ pub struct MatrixReport {
 /// The whole run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Engine.
-    pub engine: &'static str,
-    /// Geometry.
-    pub geometry: &'static str,
     /// Format of the weights.
     pub weights: Weights,
-    /// Tokens of the prompt.
-    pub tokens: usize,
     /// Matrices done.
     pub matrices: Vec<MatrixReport>,
     /// Matrices that there are.
     pub of_matrices: usize,
-    /// Clocks in all.
-    pub cycles: u64,
-    /// Registers compared at every clock.
-    pub registers: u64,
-    /// Bits compared at every clock.
-    pub bits: u64,
-    /// Bits in memories.
-    pub memory_bits: u64,
-    /// Bits of them that the run wrote, compared at snapshots.
-    pub written_bits: u64,
-    /// Wall time of the simulation, seconds.
-    pub seconds: f64,
-    /// Simulated cycles per second.
-    pub cycles_per_second: f64,
-    /// Ctrl-C ended it early.
-    pub interrupted: bool,
+    /// In all.
+    #[serde(flatten)]
+    pub totals: Totals,
 }
 
 /// Keeps every linear layer's input.
@@ -164,20 +145,10 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
 
     let linears: Vec<_> = checkpoint.linears().collect();
     let mut report = Report {
-        engine: options.engine.name(),
-        geometry: geometry.name,
         weights: options.weights,
-        tokens: ids.len(),
         matrices: Vec::new(),
         of_matrices: linears.len(),
-        cycles: 0,
-        registers: 0,
-        bits: 0,
-        memory_bits: 0,
-        written_bits: 0,
-        seconds: 0.0,
-        cycles_per_second: 0.0,
-        interrupted: false,
+        totals: Totals::new(options.engine, geometry, ids.len()),
     };
     let start = Instant::now();
     {
@@ -211,33 +182,20 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
                     report.matrices.push(done);
                 }
                 Err(e) if e.is::<interrupt::Interrupted>() => {
-                    report.interrupted = true;
+                    report.totals.interrupted = true;
                     break;
                 }
                 Err(e) => return Err(e),
             }
         }
-        report.cycles = driver.now();
+        report.totals.cycles = driver.now();
     }
-    if let Some(totals) = runner.finish()? {
-        report.registers = totals.registers;
-        report.bits = totals.bits;
-        report.memory_bits = totals.memory_bits;
-        report.written_bits = totals.written_bits;
-    }
-    report.seconds = start.elapsed().as_secs_f64();
-    report.cycles_per_second = as_f64(report.cycles) / report.seconds;
+    report.totals.finish(runner.finish()?, start.elapsed().as_secs_f64());
     Ok(report)
 }
 
 fn label(layer: Option<usize>, linear: Linear) -> String {
     layer.map_or_else(|| linear.to_string(), |l| format!("layer {l} {linear}"))
-}
-
-/// A count as a float; counts here are far below 2^53.
-#[expect(clippy::cast_precision_loss, reason = "counts of cycles and beats are far below 2^53")]
-pub(crate) const fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 /// One matrix, all tokens, as many at a time as the array has rows.
@@ -286,26 +244,6 @@ fn matvec(
         error: error.relative(),
         quantisation: quantisation.relative(),
     })
-}
-
-/// Sums for a relative L2 error.
-#[derive(Default)]
-struct Deviation {
-    difference: f64,
-    norm: f64,
-}
-
-impl Deviation {
-    fn add(&mut self, results: &[f64], exact: impl Iterator<Item = f64>) {
-        for (result, exact) in results.iter().zip(exact) {
-            self.difference += (result - exact).powi(2);
-            self.norm += exact.powi(2);
-        }
-    }
-
-    fn relative(&self) -> f64 {
-        if self.difference == 0.0 { 0.0 } else { (self.difference / self.norm).sqrt() }
-    }
 }
 
 /// One product in binary64 on the codes that the array sees.

@@ -13,7 +13,7 @@ use tandem_testbenches::random::{Flavour, Source};
 use super::{Better, Figure, SMALL};
 use crate::engine::unbox;
 use crate::interrupt;
-use crate::jobs::matvec::as_f64;
+use crate::jobs::as_f64;
 
 const HEAD_DIM: usize = 128;
 const BLOCKS: usize = HEAD_DIM / 32;
@@ -51,8 +51,8 @@ fn cycles(
     fill_first: bool,
 ) -> anyhow::Result<(u64, Vec<JobResult>)> {
     let mut start = None;
-    let results = driver.run(jobs, fill_first, &mut |now| {
-        start.get_or_insert(now - 1);
+    let results = driver.run(jobs, fill_first, &mut |progress| {
+        start.get_or_insert(progress.now - 1);
         Ok(interrupt::check()?)
     });
     let results = results.map_err(unbox)?;

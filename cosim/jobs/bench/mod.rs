@@ -16,7 +16,7 @@ use tandem_testbenches::array::{ArrayDriver, GemvRun, Matrix, Stationary, Stream
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::{Dut, ModelOnly};
 
-use super::matvec::as_f64;
+use super::as_f64;
 use crate::engine::unbox;
 use crate::interrupt;
 use crate::lockstep::{Lockstep, RtlOnly};

@@ -384,8 +384,8 @@ impl Bench for AttentionBench {
 
         if let Some(clocks) = case.reset_after {
             let end = driver.now() + clocks;
-            let run = driver.run(&jobs(&loaded), case.fill_first, &mut |now| {
-                if now < end { Ok(()) } else { Err(Box::new(Stop)) }
+            let run = driver.run(&jobs(&loaded), case.fill_first, &mut |progress| {
+                if progress.now < end { Ok(()) } else { Err(Box::new(Stop)) }
             });
             match run {
                 Err(e) if e.is::<Stop>() => coverage.hit(CORNERS[24]),

@@ -13,6 +13,7 @@ use tandem_model::sram::types::{BankErrors, BankFill};
 
 use super::pages::{PageLayout, Tile};
 use super::session::{Queries, Session};
+use crate::array::TILE_TOKENS;
 use crate::bench::WrongAnswer;
 use crate::dut::{Dut, DutError};
 use crate::random::split_mix;
@@ -47,6 +48,8 @@ pub struct JobResult {
     pub end: u64,
     /// Words of the banks that were read for it.
     pub words: u64,
+    /// Those of them that hold elements: beats of the array.
+    pub beats: u64,
     /// Bytes of them that hold elements and scales of tokens that a row sees a tile of.
     pub payload: u64,
 }
@@ -72,6 +75,15 @@ impl Stalls {
         }
         self.holds.map(|hold| hold > 0)
     }
+}
+
+/// How far a chain has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Clocks of the driver.
+    pub now: u64,
+    /// Heads of the chain that are done.
+    pub heads: u64,
 }
 
 /// Tiles that a job needs: first, and tokens from there on.
@@ -209,6 +221,12 @@ impl<'a> EngineDriver<'a> {
     /// When the device does not know the place, or nobody has written it.
     pub fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<(), DutError> {
         self.dut.upset(memory, entry, bit)
+    }
+
+    /// Gives up what lies in the banks. Nothing may be running.
+    pub fn forget(&mut self) {
+        self.taken.clear();
+        (self.ring, self.used) = (0, 0);
     }
 
     /// Words of the banks that are still free for [`EngineDriver::keep`].
@@ -366,7 +384,7 @@ impl<'a> EngineDriver<'a> {
         &mut self,
         jobs: &[Job<'_>],
         fill_first: bool,
-        progress: &mut dyn FnMut(u64) -> Result<(), DutError>,
+        progress: &mut dyn FnMut(Progress) -> Result<(), DutError>,
     ) -> Result<Vec<JobResult>, DutError> {
         let mut bases = Vec::new();
         let mut results = Vec::new();
@@ -378,14 +396,15 @@ impl<'a> EngineDriver<'a> {
                 (None, Some(needed)) => self.queue_fills(layout, job.pages, needed, true),
                 (None, None) => 0,
             });
-            let read = needed.map_or((0, 0), |n| traffic(layout, n));
+            let read = needed.map_or_else(Traffic::default, |n| traffic(layout, n));
             results.push(JobResult {
                 values: vec![vec![0; job.session.head_dim]; self.geometry.rows],
                 refused: false,
                 poisoned: false,
                 end: 0,
-                words: read.0,
-                payload: read.1,
+                words: read.words,
+                beats: read.beats,
+                payload: read.payload,
             });
         }
         if fill_first {
@@ -437,7 +456,7 @@ impl<'a> EngineDriver<'a> {
                 written += usize::from(operands.is_empty());
             }
             self.clock(inputs)?;
-            progress(self.now)?;
+            progress(Progress { now: self.now, heads: done as u64 })?;
 
             if self.outputs.refused_o.valid {
                 let position = running.iter().position(|r| jobs[r.index].needed(self.geometry).is_none());
@@ -509,9 +528,21 @@ fn wrong(what: &str) -> DutError {
     WrongAnswer(what.to_owned()).into()
 }
 
-/// Words that are read, and bytes of tokens among them.
-fn traffic(layout: PageLayout, needed: Needed) -> (u64, u64) {
+/// What crosses the read port for a head.
+#[derive(Default)]
+struct Traffic {
+    words: u64,
+    beats: u64,
+    payload: u64,
+}
+
+fn traffic(layout: PageLayout, needed: Needed) -> Traffic {
     let tile = layout.tile_tokens();
-    let words = (0..needed.tokens).step_by(tile).map(|at| layout.words((needed.tokens - at).min(tile)).len());
-    (words.sum::<usize>() as u64, layout.payload_bytes(needed.tokens) as u64)
+    let mut traffic = Traffic { payload: layout.payload_bytes(needed.tokens) as u64, ..Traffic::default() };
+    for at in (0..needed.tokens).step_by(tile) {
+        let tokens = (needed.tokens - at).min(tile);
+        traffic.words += layout.words(tokens).len() as u64;
+        traffic.beats += 2 * (layout.head.parts * tokens.min(TILE_TOKENS)) as u64;
+    }
+    traffic
 }

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The main job: the attention of every layer and head of a checkpoint, for every token of a prompt, through the engine.
+
+use std::f32::consts::LOG2_E;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::bail;
+use serde::Serialize;
+use tandem_host::{Checkpoint, Forward, Observer, Rows, Tokenizer};
+use tandem_model::array::Geometry;
+use tandem_model::array::types::SEGMENT_LANES;
+use tandem_model::attention::attention_engine::AttentionEngine;
+use tandem_model::devices::{Device, Kind};
+use tandem_model::numerics::{MxFp4Block, MxInt8Block, ScaleRule};
+use tandem_testbenches::WrongAnswer;
+use tandem_testbenches::array::Stream;
+use tandem_testbenches::attention::pages::{PageLayout, Tile, pack};
+use tandem_testbenches::attention::{EngineDriver, Job, JobResult, Queries, Session};
+
+use super::{Deviation, Totals, as_f64, progress};
+use crate::engine::{Engine, FailureFiles, Runner, unbox};
+use crate::interrupt;
+
+/// Format of K and V.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KvFormat {
+    /// MXFP4.
+    Fp4,
+    /// MXINT8.
+    Int8,
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Checkpoint folder.
+    pub model: PathBuf,
+    /// Prompt.
+    pub prompt: String,
+    /// Array and banks.
+    pub geometry: Geometry,
+    /// Engine.
+    pub engine: Engine,
+    /// Format of K and V.
+    pub kv: KvFormat,
+    /// Waveform of the whole run.
+    pub wave: Option<PathBuf>,
+    /// Seed of random stalls.
+    pub stalls: Option<u64>,
+    /// Seed of the registers' initial values.
+    pub seed: u64,
+    /// Where failures go.
+    pub failure: FailureFiles,
+}
+
+/// The query heads that share one head of K and V.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeadReport {
+    /// Layer.
+    pub layer: usize,
+    /// Head of K and V.
+    pub kv_head: usize,
+    /// First and last head of q.
+    pub heads: (usize, usize),
+    /// Tokens, each of which attends to itself and those before it.
+    pub tokens: usize,
+    /// Passes over K and V: rows of queries by rows of the array.
+    pub passes: usize,
+    /// Beats: words of elements.
+    pub beats: u64,
+    /// Cycles, from the last result of what came before to its own.
+    pub cycles: u64,
+    /// Bytes of elements and scales that had to cross the read port, by what it could bring in these cycles.
+    pub utilisation: f64,
+    /// Relative L2 error against binary64 on the same codes: what the engine's numbers cost.
+    pub error: f64,
+    /// Relative L2 error against the unquantised q, k and v: what the formats cost, too.
+    pub quantisation: f64,
+}
+
+/// The whole run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Format of K and V.
+    pub kv: KvFormat,
+    /// Heads done.
+    pub heads: Vec<HeadReport>,
+    /// Heads of K and V that there are, in all layers.
+    pub of_heads: usize,
+    /// In all.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// A layer's operands of attention, `[tokens, heads * head_dim]` each.
+struct Layer {
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
+/// Keeps every layer's operands.
+#[derive(Default)]
+struct Operands {
+    layers: Vec<Layer>,
+}
+
+impl Observer for Operands {
+    fn attention_input(&mut self, _: usize, q: Rows<'_>, k: Rows<'_>, v: Rows<'_>) {
+        self.layers.push(Layer { q: q.data.to_vec(), k: k.data.to_vec(), v: v.data.to_vec() });
+    }
+}
+
+/// Shape of the checkpoint's attention.
+#[derive(Clone, Copy)]
+struct Shape {
+    tokens: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+}
+
+impl Shape {
+    /// Heads of q that share one of K and V.
+    const fn group(self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// One token's head out of a row of heads.
+    fn head(self, data: &[f32], heads: usize, token: usize, head: usize) -> &[f32] {
+        &data[(token * heads + head) * self.head_dim..][..self.head_dim]
+    }
+}
+
+/// A head of K and V with all that attend to it.
+struct Head {
+    session: Session,
+    pages: Vec<Tile>,
+    /// (token, head of q) of every row of every pass.
+    rows: Vec<Vec<(usize, usize)>>,
+    passes: Vec<Queries>,
+}
+
+fn blocks<T>(values: &[f32], quantise: impl Fn(&[f32; SEGMENT_LANES]) -> T) -> impl Iterator<Item = T> {
+    let (whole, rest) = values.as_chunks();
+    debug_assert!(rest.is_empty(), "heads are whole blocks");
+    whole.iter().map(quantise)
+}
+
+fn int8(block: &[f32; SEGMENT_LANES]) -> MxInt8Block {
+    MxInt8Block::quantise(block, ScaleRule::Even).block
+}
+
+fn fp4(block: &[f32; SEGMENT_LANES]) -> MxFp4Block {
+    MxFp4Block::quantise(block, ScaleRule::Even).block
+}
+
+impl Head {
+    fn new(options: &Options, shape: Shape, layer: &Layer, kv_head: usize) -> Self {
+        let geometry = options.geometry;
+        let stream = |data: &[f32]| {
+            let tokens = (0..shape.tokens).map(|t| shape.head(data, shape.kv_heads, t, kv_head));
+            match options.kv {
+                KvFormat::Fp4 => Stream::Fp4(tokens.flat_map(|values| blocks(values, fp4)).collect()),
+                KvFormat::Int8 => Stream::Int8(tokens.flat_map(|values| blocks(values, int8)).collect()),
+            }
+        };
+        let session = Session { head_dim: shape.head_dim, keys: stream(&layer.k), values: stream(&layer.v) };
+        let heads = kv_head * shape.group()..(kv_head + 1) * shape.group();
+        let all: Vec<_> = (0..shape.tokens).flat_map(|t| heads.clone().map(move |h| (t, h))).collect();
+        let rows: Vec<Vec<_>> = all.chunks(geometry.rows).map(<[_]>::to_vec).collect();
+        // Powers of two and the scores' scale are q's, before it is quantised (docs/numerics.md).
+        let fold = LOG2_E / f32::from(u16::try_from(shape.head_dim).expect("64 or 128")).sqrt();
+        let query = |&(token, head): &(usize, usize)| {
+            let folded: Vec<f32> =
+                shape.head(&layer.q, shape.heads, token, head).iter().map(|q| q * fold).collect();
+            blocks(&folded, int8).collect()
+        };
+        let pass = |rows: &Vec<(usize, usize)>| Queries {
+            rows: rows.iter().map(query).collect(),
+            positions: rows.iter().map(|&(t, _)| u32::try_from(t).expect("a position")).collect(),
+            causal: true,
+            window: 0,
+        };
+        let passes = rows.iter().map(pass).collect();
+        let pages = pack(&session, geometry);
+        Self { session, pages, rows, passes }
+    }
+
+    fn jobs(&self, resident: Option<u16>) -> impl Iterator<Item = Job<'_>> {
+        self.passes.iter().map(move |queries| Job {
+            session: &self.session,
+            pages: &self.pages,
+            queries,
+            resident,
+        })
+    }
+
+    /// Compares results with binary64: all must lie within the documented bound.
+    fn judge(
+        &self,
+        options: &Options,
+        shape: Shape,
+        layer: &Layer,
+        results: &[JobResult],
+    ) -> anyhow::Result<[f64; 2]> {
+        let (mut error, mut quantisation) = (Deviation::default(), Deviation::default());
+        for ((queries, rows), result) in self.passes.iter().zip(&self.rows).zip(results) {
+            let figures = self.session.figures(options.geometry, queries);
+            for ((figures, values), &(token, head)) in figures.iter().zip(&result.values).zip(rows) {
+                let values: Vec<f64> = values.iter().map(|&bits| f64::from(f32::from_bits(bits))).collect();
+                within(&values, &figures.exact, &figures.bound, token, head)?;
+                error.add(&values, figures.exact.iter().copied());
+                quantisation.add(&values, unquantised(shape, layer, token, head));
+            }
+        }
+        Ok([error.relative(), quantisation.relative()])
+    }
+}
+
+/// Every result must lie within the bound of docs/numerics.md, "Error of attention".
+fn within(values: &[f64], exact: &[f64], bound: &[f64], token: usize, head: usize) -> anyhow::Result<()> {
+    for (element, ((value, exact), bound)) in values.iter().zip(exact).zip(bound).enumerate() {
+        if (value - exact).abs() > *bound {
+            let what = format!(
+                "token {token}, head {head}, element {element}: {value} instead of {exact}, beyond the bound {bound:e}"
+            );
+            return Err(WrongAnswer(what).into());
+        }
+    }
+    Ok(())
+}
+
+/// Attention of one token and head in binary64, on the operands as the forward pass has them.
+fn unquantised(shape: Shape, layer: &Layer, token: usize, head: usize) -> Vec<f64> {
+    let kv_head = head / shape.group();
+    let q = shape.head(&layer.q, shape.heads, token, head);
+    let root = as_f64(shape.head_dim as u64).sqrt();
+    let score = |t: usize| {
+        let k = shape.head(&layer.k, shape.kv_heads, t, kv_head);
+        q.iter().zip(k).map(|(&q, &k)| f64::from(q) * f64::from(k)).sum::<f64>() / root
+    };
+    let scores: Vec<f64> = (0..=token).map(score).collect();
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|s| (s - highest).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let mut mixed = vec![0.0; shape.head_dim];
+    for (t, weight) in weights.iter().enumerate() {
+        let v = shape.head(&layer.v, shape.kv_heads, t, kv_head);
+        mixed.iter_mut().zip(v).for_each(|(m, &v)| *m += weight / total * f64::from(v));
+    }
+    mixed
+}
+
+/// Runs the job, the heads of a layer in one chain. `each` is told every head as its layer is done.
+///
+/// # Errors
+/// Bad input, a mismatch, or a result beyond its bound.
+pub fn run(options: &Options, mut each: impl FnMut(&HeadReport)) -> anyhow::Result<Report> {
+    // First what fails fast.
+    let geometry = options.geometry;
+    let mut runner = Runner::new(
+        options.engine,
+        Device::of(Kind::Attention, geometry),
+        AttentionEngine::new(geometry),
+        options.seed,
+        &options.failure,
+        options.wave.as_deref(),
+    )?;
+    let checkpoint = Checkpoint::load(&options.model)?;
+    let tokenizer = Tokenizer::load(&options.model, &checkpoint.config)?;
+    let ids = tokenizer.encode(&options.prompt)?;
+    let config = &checkpoint.config;
+    if ![64, 128].contains(&config.head_dim) {
+        bail!("the engine attends with heads of 64 or 128, the checkpoint's have {}", config.head_dim);
+    }
+    let shape = Shape {
+        tokens: ids.len(),
+        heads: config.num_attention_heads,
+        kv_heads: config.num_key_value_heads,
+        head_dim: config.head_dim,
+    };
+    let forward = Forward::new(&checkpoint)?;
+    let mut operands = Operands::default();
+    forward.step(&mut forward.cache(), &ids, &mut operands)?;
+
+    let mut report = Report {
+        kv: options.kv,
+        heads: Vec::new(),
+        of_heads: operands.layers.len() * shape.kv_heads,
+        totals: Totals::new(options.engine, geometry, ids.len()),
+    };
+    let start = Instant::now();
+    {
+        let mut driver = EngineDriver::new(geometry, runner.dut()).map_err(unbox)?;
+        if let Some(seed) = options.stalls {
+            driver.stall(seed);
+        }
+        for (index, layer) in operands.layers.iter().enumerate() {
+            match attend_layer(&mut driver, options, shape, layer, index) {
+                Ok(done) => {
+                    done.iter().for_each(&mut each);
+                    report.heads.extend(done);
+                }
+                Err(e) if e.is::<interrupt::Interrupted>() => {
+                    report.totals.interrupted = true;
+                    break;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        report.totals.cycles = driver.now();
+    }
+    report.totals.finish(runner.finish()?, start.elapsed().as_secs_f64());
+    Ok(report)
+}
+
+/// The heads of one layer.
+fn attend_layer(
+    driver: &mut EngineDriver<'_>,
+    options: &Options,
+    shape: Shape,
+    layer: &Layer,
+    index: usize,
+) -> anyhow::Result<Vec<HeadReport>> {
+    let heads: Vec<Head> = (0..shape.kv_heads).map(|h| Head::new(options, shape, layer, h)).collect();
+    // What fits stays in the banks for all passes; else every pass streams it in anew.
+    driver.forget();
+    let stride = |h: &Head| h.pages.len() * PageLayout::of(&h.session, options.geometry).stride();
+    let fits = heads.iter().map(stride).sum::<usize>() <= driver.room();
+    let mut jobs = Vec::new();
+    for head in &heads {
+        let base = if fits { Some(driver.keep(&head.session, &head.pages).map_err(unbox)?) } else { None };
+        jobs.extend(head.jobs(base));
+    }
+    let words: u64 = jobs.len() as u64;
+    let bar = progress(words, &format!("layer {index}"));
+    let mut last_end = driver.now();
+    let results = driver.run(&jobs, false, &mut |progressed| {
+        bar.set_position(progressed.heads);
+        Ok(interrupt::check()?)
+    });
+    bar.finish_and_clear();
+    let results = results.map_err(unbox)?;
+
+    let mut reports = Vec::new();
+    let mut rest = &results[..];
+    for (kv_head, head) in heads.iter().enumerate() {
+        let own;
+        (own, rest) = rest.split_at(head.passes.len());
+        let [error, quantisation] = head.judge(options, shape, layer, own)?;
+        let end = own.last().map_or(last_end, |r| r.end);
+        let (cycles, payload) = (end - last_end, own.iter().map(|r| r.payload).sum::<u64>());
+        last_end = end;
+        reports.push(HeadReport {
+            layer: index,
+            kv_head,
+            heads: (kv_head * shape.group(), (kv_head + 1) * shape.group() - 1),
+            tokens: shape.tokens,
+            passes: own.len(),
+            beats: own.iter().map(|r| r.beats).sum(),
+            cycles,
+            utilisation: as_f64(payload) / as_f64(cycles * options.geometry.word_bytes() as u64),
+            error,
+            quantisation,
+        });
+    }
+    Ok(reports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_beyond_the_bound_is_refused() {
+        assert!(within(&[1.0, 2.5], &[1.0, 2.0], &[0.0, 0.5], 3, 1).is_ok());
+        let error = within(&[1.0, 2.51], &[1.0, 2.0], &[0.0, 0.5], 3, 1).unwrap_err();
+        assert!(
+            error.is::<WrongAnswer>() && error.to_string().contains("token 3, head 1, element 1"),
+            "{error}"
+        );
+    }
+}
