@@ -122,7 +122,7 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// One group of figures: gemv, attention, speed or compile.
+        /// One group of figures: gemv, attention, secded, speed or compile.
         #[arg(long)]
         only: Option<String>,
         /// Fewer rounds.

@@ -99,6 +99,12 @@ fn matvec(folder: &Path, more: &[&str]) -> Ran {
     tandem(folder, None, &args)
 }
 
+/// `tandem attend` on `model/`, with 22 tokens.
+fn attend(folder: &Path, more: &[&str]) -> Ran {
+    let prompt = "To create a new thread, we call the spawn function";
+    tandem(folder, None, &[&["attend", "--model", "model", "--prompt", prompt], more].concat())
+}
+
 /// A command that has nothing to do with files, in an empty folder.
 fn run(args: &[&str]) -> Ran {
     tandem(tempfile::tempdir().unwrap().path(), None, args)
@@ -159,9 +165,37 @@ fn unsupported_architecture_is_refused_by_its_name() {
 #[test]
 fn empty_or_overlong_prompt_is_refused() {
     let folder = with_model();
-    let prompt = |text: &str| tandem(folder.path(), None, &["matvec", "--model", "model", "--prompt", text]);
-    prompt("").refused(&["at least one token", "empty prompt", "give a prompt"]).unwrap();
-    prompt(&"a b c ".repeat(400)).refused(&["at most 512 tokens", "shorten"]).unwrap();
+    for job in ["matvec", "attend"] {
+        let prompt = |text: &str| tandem(folder.path(), None, &[job, "--model", "model", "--prompt", text]);
+        prompt("").refused(&["at least one token", "empty prompt", "give a prompt"]).unwrap();
+        prompt(&"a b c ".repeat(400)).refused(&["at most 512 tokens", "shorten"]).unwrap();
+    }
+}
+
+/// Four times as many heads, a quarter as wide: the weights keep their shapes, only the norms of q and k shrink.
+#[test]
+fn heads_that_the_engine_does_not_have_are_refused() {
+    let folder = with_model();
+    alter_config(folder.path(), |config| {
+        config["num_attention_heads"] = json!(16);
+        config["num_key_value_heads"] = json!(8);
+        config["head_dim"] = json!(32);
+    });
+    alter_weights(folder.path(), |header, data| {
+        let all = std::mem::take(data);
+        for (name, tensor) in header.as_object_mut().unwrap() {
+            let Some(offsets) = tensor.get("data_offsets") else { continue };
+            let [from, mut to] = [0, 1].map(|i| usize::try_from(offsets[i].as_u64().unwrap()).unwrap());
+            if name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight") {
+                to = from + (to - from) / 4;
+                tensor["shape"] = json!([32]);
+            }
+            tensor["data_offsets"] = json!([data.len(), data.len() + to - from]);
+            data.extend_from_slice(&all[from..to]);
+        }
+    });
+    attend(folder.path(), &[]).refused(&["heads of 64 or 128", "have 32"]).unwrap();
+    matvec(folder.path(), &["--engine", "model"]).good().unwrap();
 }
 
 #[test]
@@ -173,7 +207,9 @@ fn unknown_names_are_refused_with_the_known_ones() {
     run(&["fuzz", "--block", "cache"])
         .refused(&["no block `cache`", "float, segment, array, sram, softmax, normaliser, attention and all"])
         .unwrap();
-    run(&["bench", "--only", "power"]).refused(&["`power`", "gemv, speed, compile"]).unwrap();
+    run(&["bench", "--only", "power"])
+        .refused(&["`power`", "gemv, attention, secded, speed, compile"])
+        .unwrap();
     run(&["list", "--registers", "float_sub"])
         .refused(&["no device `float_sub`", "float_add, segment_edge"])
         .unwrap();
@@ -414,10 +450,8 @@ fn table_of_matvec_shows_every_matrix_and_what_was_compared() {
     ran.good().unwrap();
     let array = run(&["list", "--json"]).json();
     let array = array.as_array().unwrap().iter().find(|e| e["device"] == "systolic_array_small").unwrap();
-    let compared = format!(
-        "compared at every clock: {} registers, {} bits; at snapshots: ",
-        array["registers"], array["register_bits"]
-    );
+    let compared =
+        format!(" clocks: {} registers, {} bits; at snapshots: ", array["registers"], array["register_bits"]);
     let of_memories = format!(" of {} bits of memories (those written)", array["memory_bits"]);
     for part in
         ["layer 0 q_proj ", "layer 0 down_proj ", "\nlm_head ", "\n8 of 8 matrices", &compared, &of_memories]
@@ -427,6 +461,66 @@ fn table_of_matvec_shows_every_matrix_and_what_was_compared() {
     assert!(ran.stdout.contains("waveform out.fst"), "{}", ran.stdout);
     assert!(["out.fst", "out.gtkw", "out.sucl"].iter().all(|file| folder.path().join(file).is_file()));
     assert!(!folder.path().join("tandem-failures").exists(), "nothing failed");
+}
+
+/// What the heads of a report have in common whatever ran them.
+fn heads(report: &Value, key: &str) -> Vec<Value> {
+    let heads = report["heads"].as_array().unwrap();
+    // Two of K and V in each of three layers.
+    assert_eq!((heads.len(), &report["of_heads"]), (6, &json!(6)));
+    heads.iter().map(|h| h[key].clone()).collect()
+}
+
+#[test]
+fn engines_agree_on_attention() {
+    let folder = with_model();
+    let mut errors = Vec::new();
+    for more in [["--kv", "fp4", "--geometry", "small"], ["--kv", "int8", "--geometry", "slim"]] {
+        let report = |engine: &str| {
+            attend(folder.path(), &[&more[..], &["--json", "--engine", engine]].concat()).json()
+        };
+        let [lockstep, rtl, model] = ["lockstep", "rtl", "model"].map(report);
+        for key in ["layer", "heads", "passes", "beats", "cycles", "utilisation", "error", "quantisation"] {
+            assert_eq!(heads(&lockstep, key), heads(&rtl, key), "{key}");
+            assert_eq!(heads(&lockstep, key), heads(&model, key), "{key}");
+        }
+        assert_eq!((&lockstep["cycles"], &lockstep["cycles"]), (&rtl["cycles"], &model["cycles"]));
+        let compared = ["registers", "bits", "memory_bits"].map(|key| lockstep[key].as_u64().unwrap());
+        assert!(compared.iter().all(|&n| n > 0), "{lockstep}");
+        errors.push(heads(&model, "error"));
+    }
+    let error = |v: &Value| v.as_f64().unwrap();
+    assert!(errors.iter().flatten().all(|e| error(e) > 0.0 && error(e) < 1.2e-2), "{errors:?}");
+    assert_ne!(errors[0], errors[1]);
+}
+
+/// Heads of 128 lie alike in both geometries; on the slim one K and V are filled in while they are read.
+#[test]
+fn stalls_and_geometries_change_no_result_of_attention() {
+    let folder = with_model();
+    let report = |more: &[&str]| attend(folder.path(), &[&["--json"], more].concat()).json();
+    let plain = report(&[]);
+    for more in [["--stalls", "3"], ["--stalls", "4"], ["--geometry", "slim"]] {
+        let other = report(&more);
+        for key in ["error", "quantisation"] {
+            assert_eq!(heads(&plain, key), heads(&other, key), "{more:?}");
+        }
+        assert!(other["cycles"].as_u64() > plain["cycles"].as_u64(), "{more:?}");
+    }
+}
+
+#[test]
+fn table_of_attention_shows_every_head_and_what_was_compared() {
+    let folder = with_model();
+    keep_one_layer(folder.path());
+    let ran = attend(folder.path(), &["--wave", "out.fst"]);
+    ran.good().unwrap();
+    for part in
+        ["layer 0 heads 0-1 ", "layer 0 heads 2-3 ", "\n2 of 2 heads of K and V, ", "compared at each of "]
+    {
+        assert!(ran.stdout.contains(part), "{part:?} is not in {}", ran.stdout);
+    }
+    assert!(["out.fst", "out.gtkw", "out.sucl"].iter().all(|file| folder.path().join(file).is_file()));
 }
 
 #[test]
@@ -573,7 +667,19 @@ fn interrupted_matvec_gives_its_figures_so_far() {
     let (code, text, errors) = interrupted(folder.path(), &args, "layer 0 q_proj");
     assert_eq!(code, Some(130), "{text}{errors}");
     assert!(text.contains(" of 22 matrices, ") && !text.contains("\n22 of 22 "), "{text}");
-    assert!(text.contains("compared at every clock"), "{text}");
+    assert!(text.contains("compared at each of "), "{text}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupted_attention_gives_its_figures_so_far() {
+    let folder = with_model();
+    let prompt = "the value is moved into the closure ".repeat(12);
+    let args = ["attend", "--model", "model", "--geometry", "slim", "--kv", "int8", "--prompt", &prompt];
+    let (code, text, errors) = interrupted(folder.path(), &args, "layer 0 heads");
+    assert_eq!(code, Some(130), "{text}{errors}");
+    assert!(text.contains(" of 6 heads of K and V, ") && text.contains("compared at each of "), "{text}");
     assert!(!errors.contains("panicked"), "{errors}");
 }
 

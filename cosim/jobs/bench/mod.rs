@@ -12,9 +12,10 @@ use serde::Serialize;
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::devices::{Device, Kind};
+use tandem_model::sram::bank_group::BankGroup;
 use tandem_testbenches::array::{ArrayDriver, GemvRun, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::random::{Flavour, Source};
-use tandem_testbenches::{Dut, ModelOnly};
+use tandem_testbenches::{Dut, ModelOnly, sram};
 
 use super::as_f64;
 use crate::engine::unbox;
@@ -151,6 +152,33 @@ fn speed_figures(quick: bool) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
+/// Wrong bits in the banks, put into RTL and model alike.
+fn secded_figures(quick: bool) -> anyhow::Result<Vec<Figure>> {
+    let errors = if quick { 10_000 } else { 100_000 };
+    let device = Device::of(Kind::Sram, SMALL).name;
+    let mut lockstep = Lockstep::linked(device, BankGroup::new(SMALL), 1)?;
+    let found = sram::campaign(SMALL, &mut lockstep, errors, 1).map_err(unbox)?;
+    lockstep.finish()?;
+    let how = format!(
+        "{} errors, one wrong bit or two in a codeword by turns, put into the memories of RTL and model; every word read \
+         back, in lockstep",
+        found.injected
+    );
+    let figure = |name: &str, value, reach, better| Figure {
+        name: format!("secded_{name}"),
+        value: as_f64(value),
+        reach,
+        better,
+        unit: "errors",
+        how: how.clone(),
+    };
+    Ok(vec![
+        figure("corrected", found.corrected, None, Better::Higher),
+        figure("detected", found.detected, None, Better::Higher),
+        figure("silent", found.silent, Some(0.0), Better::Lower),
+    ])
+}
+
 /// What the build script measured when it made the archives that this program links.
 fn compile_figures() -> anyhow::Result<Vec<Figure>> {
     env!("TANDEM_BUILD_TIMES")
@@ -172,7 +200,7 @@ fn compile_figures() -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Groups of figures, by the name that `--only` takes.
-pub const GROUPS: [&str; 4] = ["gemv", "attention", "speed", "compile"];
+pub const GROUPS: [&str; 5] = ["gemv", "attention", "secded", "speed", "compile"];
 
 /// Measures. `each` is told every figure as it comes.
 ///
@@ -184,6 +212,7 @@ pub fn run(only: Option<&str>, quick: bool, mut each: impl FnMut(&Figure)) -> an
         let measured = match group {
             "gemv" => vec![utilisation(false)?, utilisation(true)?],
             "attention" => attention::figures()?,
+            "secded" => secded_figures(quick)?,
             "speed" => speed_figures(quick)?,
             _ => compile_figures()?,
         };
