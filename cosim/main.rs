@@ -12,9 +12,9 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use tandem::engine::{Engine, FailureFiles};
 use tandem::interrupt::{self, Interrupted};
-use tandem::jobs::attend::{HeadReport, KvFormat};
-use tandem::jobs::matvec::{MatrixReport, Weights};
-use tandem::jobs::{Totals, attend, bench, fuzz, list, matvec, replay};
+use tandem::jobs::attend::HeadReport;
+use tandem::jobs::matvec::MatrixReport;
+use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, list, matvec, replay};
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::property::{Limits, Panicked};
@@ -33,57 +33,19 @@ struct Cli {
 enum Command {
     /// Stream every weight matrix of a checkpoint, with the prompt's activations, through the array.
     Matvec {
-        /// Checkpoint folder (Hugging Face layout).
-        #[arg(long)]
-        model: PathBuf,
-        /// Prompt.
-        #[arg(long)]
-        prompt: String,
-        /// Array geometry (see `tandem list`).
-        #[arg(long, default_value = "small")]
-        geometry: String,
-        /// What runs it.
-        #[arg(long, default_value = "lockstep")]
-        engine: Engine,
+        #[command(flatten)]
+        run: CheckpointRun,
         /// Format of the weights.
         #[arg(long, default_value = "fp4")]
-        weights: Weights,
-        /// Waveform of the whole run (.vcd or .fst).
-        #[arg(long)]
-        wave: Option<PathBuf>,
-        /// Insert random stalls of this seed.
-        #[arg(long)]
-        stalls: Option<u64>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+        weights: Format,
     },
     /// Attend with every layer and head of a checkpoint, for every token of a prompt.
     Attend {
-        /// Checkpoint folder (Hugging Face layout).
-        #[arg(long)]
-        model: PathBuf,
-        /// Prompt.
-        #[arg(long)]
-        prompt: String,
+        #[command(flatten)]
+        run: CheckpointRun,
         /// Format of K and V.
         #[arg(long, default_value = "fp4")]
-        kv: KvFormat,
-        /// Geometry of the array (see `tandem list`).
-        #[arg(long, default_value = "small")]
-        geometry: String,
-        /// What runs it.
-        #[arg(long, default_value = "lockstep")]
-        engine: Engine,
-        /// Waveform of the whole run (.vcd or .fst).
-        #[arg(long)]
-        wave: Option<PathBuf>,
-        /// Wait at random at all handshakes, with this seed.
-        #[arg(long)]
-        stalls: Option<u64>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+        kv: Format,
     },
     /// Search for trouble with random cases in lockstep.
     Fuzz {
@@ -129,6 +91,41 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+}
+
+/// A job over a checkpoint and a prompt.
+#[derive(clap::Args)]
+struct CheckpointRun {
+    /// Checkpoint folder (Hugging Face layout).
+    #[arg(long)]
+    model: PathBuf,
+    /// Prompt.
+    #[arg(long)]
+    prompt: String,
+    /// Geometry of the array (see `tandem list`).
+    #[arg(long, default_value = "small")]
+    geometry: String,
+    /// What runs it.
+    #[arg(long, default_value = "lockstep")]
+    engine: Engine,
+    /// Waveform of the whole run (.vcd or .fst).
+    #[arg(long)]
+    wave: Option<PathBuf>,
+    /// Wait at random, with this seed.
+    #[arg(long)]
+    stalls: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl CheckpointRun {
+    fn options(self, format: Format, failure: FailureFiles) -> anyhow::Result<Options> {
+        let Self { model, prompt, geometry, engine, wave, stalls, .. } = self;
+        let geometry = geometry_by_name(&geometry)?;
+        let seed = seed(1)?;
+        Ok(Options { model, prompt, geometry, engine, format, wave, stalls, seed, failure })
+    }
 }
 
 fn main() -> ExitCode {
@@ -216,19 +213,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     interrupt::install().context("cannot catch Ctrl-C")?;
     let failure = FailureFiles::below(cli.failures);
     match cli.command {
-        Command::Matvec { model, prompt, geometry, engine, weights, wave, stalls, json } => {
-            let geometry = geometry_by_name(&geometry)?;
-            let seed = seed(1)?;
-            let options =
-                matvec::Options { model, prompt, geometry, engine, weights, wave, stalls, seed, failure };
-            run_matvec(&options, json)
+        Command::Matvec { run, weights } => {
+            let json = run.json;
+            run_matvec(&run.options(weights, failure)?, json)
         }
-        Command::Attend { model, prompt, kv, geometry, engine, wave, stalls, json } => {
-            let geometry = geometry_by_name(&geometry)?;
-            let seed = seed(1)?;
-            let options =
-                attend::Options { model, prompt, geometry, engine, kv, wave, stalls, seed, failure };
-            run_attend(&options, json)
+        Command::Attend { run, kv } => {
+            let json = run.json;
+            run_attend(&run.options(kv, failure)?, json)
         }
         Command::Fuzz { block, seconds, seed: given, json } => {
             let devices = devices(&block)?;
@@ -293,55 +284,35 @@ fn devices(block: &str) -> anyhow::Result<Vec<Device>> {
     Ok(chosen)
 }
 
-fn run_matvec(options: &matvec::Options, json: bool) -> anyhow::Result<ExitCode> {
-    // The table begins with its first row: bad input leaves no header behind.
-    let mut begun = json;
-    let report = matvec::run(options, |m| {
-        if !begun {
-            print_matrix_header();
-            begun = true;
-        }
-        if !json {
-            print_matrix(m);
-        }
-    })?;
-    if json {
-        print_json(&report)?;
-    } else {
-        say!(
-            "\n{} of {} matrices, {} tokens",
-            report.matrices.len(),
-            report.of_matrices,
-            report.totals.tokens
-        );
-        print_totals(&report.totals, options.wave.as_deref());
-    }
-    Ok(if report.totals.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+fn run_matvec(options: &Options, json: bool) -> anyhow::Result<ExitCode> {
+    let mut table = Table::new(json, ["matrix", "shape"]);
+    let report = matvec::run(options, |m| table.matrix(m))?;
+    let done = format!("{} of {} matrices", report.matrices.len(), report.of_matrices);
+    conclude(options, json, &report, &report.totals, &done)
 }
 
-fn run_attend(options: &attend::Options, json: bool) -> anyhow::Result<ExitCode> {
-    let mut begun = json;
-    let report = attend::run(options, |h| {
-        if !begun {
-            print_head_header();
-            begun = true;
-        }
-        if !json {
-            print_head(h);
-        }
-    })?;
+fn run_attend(options: &Options, json: bool) -> anyhow::Result<ExitCode> {
+    let mut table = Table::new(json, ["heads", "tokens"]);
+    let report = attend::run(options, |h| table.head(h))?;
+    let done = format!("{} of {} heads of K and V", report.heads.len(), report.of_heads);
+    conclude(options, json, &report, &report.totals, &done)
+}
+
+/// The end of a job over a checkpoint.
+fn conclude(
+    options: &Options,
+    json: bool,
+    report: &impl Serialize,
+    totals: &Totals,
+    done: &str,
+) -> anyhow::Result<ExitCode> {
     if json {
-        print_json(&report)?;
+        print_json(report)?;
     } else {
-        say!(
-            "\n{} of {} heads of K and V, {} tokens",
-            report.heads.len(),
-            report.of_heads,
-            report.totals.tokens
-        );
-        print_totals(&report.totals, options.wave.as_deref());
+        say!("\n{done}, {} tokens", totals.tokens);
+        print_totals(totals, options.wave.as_deref());
     }
-    Ok(if report.totals.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    Ok(if totals.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }
 
 fn print_totals(totals: &Totals, wave: Option<&Path>) {
@@ -368,60 +339,56 @@ fn print_totals(totals: &Totals, wave: Option<&Path>) {
     }
 }
 
-fn print_head_header() {
-    say!(
-        "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10} {:>10}",
-        "heads",
-        "tokens",
-        "passes",
-        "beats",
-        "cycles",
-        "util",
-        "vs f64",
-        "quantised"
-    );
+/// The table of a job over a checkpoint. It begins with its first row: bad input leaves no header behind.
+struct Table {
+    silent: bool,
+    header: Option<[&'static str; 2]>,
 }
 
-fn print_head(h: &HeadReport) {
-    say!(
-        "{:<20} {:>11} {:>7} {:>8} {:>8} {:>6.1}% {:>10.1e} {:>10.1e}",
-        format!("layer {} heads {}-{}", h.layer, h.heads.0, h.heads.1),
-        h.tokens,
-        h.passes,
-        h.beats,
-        h.cycles,
-        100.0 * h.utilisation,
-        h.error,
-        h.quantisation
-    );
-}
+impl Table {
+    const fn new(silent: bool, header: [&'static str; 2]) -> Self {
+        Self { silent, header: Some(header) }
+    }
 
-fn print_matrix_header() {
-    say!(
-        "{:<20} {:>11} {:>7} {:>8} {:>8} {:>7} {:>10} {:>10}",
-        "matrix",
-        "shape",
-        "passes",
-        "beats",
-        "cycles",
-        "util",
-        "vs f64",
-        "quantised"
-    );
-}
+    fn matrix(&mut self, m: &MatrixReport) {
+        let name = m.layer.map_or_else(|| m.matrix.clone(), |l| format!("layer {l} {}", m.matrix));
+        let counts = [m.passes as u64, m.beats, m.cycles];
+        self.row(
+            &[name, format!("{} x {}", m.rows, m.columns)],
+            counts,
+            m.utilisation,
+            [m.error, m.quantisation],
+        );
+    }
 
-fn print_matrix(m: &MatrixReport) {
-    let name = m.layer.map_or_else(|| m.matrix.clone(), |l| format!("layer {l} {}", m.matrix));
-    say!(
-        "{name:<20} {:>11} {:>7} {:>8} {:>8} {:>6.1}% {:>10.1e} {:>10.1e}",
-        format!("{} x {}", m.rows, m.columns),
-        m.passes,
-        m.beats,
-        m.cycles,
-        100.0 * m.utilisation,
-        m.error,
-        m.quantisation
-    );
+    fn head(&mut self, h: &HeadReport) {
+        let name = format!("layer {} heads {}-{}", h.layer, h.heads.0, h.heads.1);
+        let counts = [h.passes as u64, h.beats, h.cycles];
+        self.row(&[name, h.tokens.to_string()], counts, h.utilisation, [h.error, h.quantisation]);
+    }
+
+    fn row(&mut self, names: &[String; 2], counts: [u64; 3], utilisation: f64, errors: [f64; 2]) {
+        if self.silent {
+            return;
+        }
+        if let Some([first, second]) = self.header.take() {
+            say!(
+                "{first:<20} {second:>11} {:>7} {:>8} {:>8} {:>7} {:>10} {:>10}",
+                "passes",
+                "beats",
+                "cycles",
+                "util",
+                "vs f64",
+                "quantised"
+            );
+        }
+        let ([name, shape], [passes, beats, cycles]) = (names, counts);
+        let [error, quantisation] = errors;
+        say!(
+            "{name:<20} {shape:>11} {passes:>7} {beats:>8} {cycles:>8} {:>6.1}% {error:>10.1e} {quantisation:>10.1e}",
+            100.0 * utilisation
+        );
+    }
 }
 
 fn print_fuzz(r: &fuzz::Report) {

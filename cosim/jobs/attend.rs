@@ -2,58 +2,20 @@
 //! The main job: the attention of every layer and head of a checkpoint, for every token of a prompt, through the engine.
 
 use std::f32::consts::LOG2_E;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::bail;
 use serde::Serialize;
-use tandem_host::{Checkpoint, Forward, Observer, Rows, Tokenizer};
-use tandem_model::array::Geometry;
-use tandem_model::array::types::SEGMENT_LANES;
+use tandem_host::{Forward, Observer, Rows};
 use tandem_model::attention::attention_engine::AttentionEngine;
 use tandem_model::devices::{Device, Kind};
-use tandem_model::numerics::{MxFp4Block, MxInt8Block, ScaleRule};
 use tandem_testbenches::WrongAnswer;
-use tandem_testbenches::array::Stream;
 use tandem_testbenches::attention::pages::{PageLayout, Tile, pack};
 use tandem_testbenches::attention::{EngineDriver, Job, JobResult, Queries, Session};
 
-use super::{Deviation, Totals, as_f64, progress};
-use crate::engine::{Engine, FailureFiles, Runner, unbox};
+use super::{Deviation, Format, Options, Totals, as_f64, blocks, int8, progress};
+use crate::engine::{Runner, unbox};
 use crate::interrupt;
-
-/// Format of K and V.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KvFormat {
-    /// MXFP4.
-    Fp4,
-    /// MXINT8.
-    Int8,
-}
-
-/// What to run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Checkpoint folder.
-    pub model: PathBuf,
-    /// Prompt.
-    pub prompt: String,
-    /// Array and banks.
-    pub geometry: Geometry,
-    /// Engine.
-    pub engine: Engine,
-    /// Format of K and V.
-    pub kv: KvFormat,
-    /// Waveform of the whole run.
-    pub wave: Option<PathBuf>,
-    /// Seed of random stalls.
-    pub stalls: Option<u64>,
-    /// Seed of the registers' initial values.
-    pub seed: u64,
-    /// Where failures go.
-    pub failure: FailureFiles,
-}
 
 /// The query heads that share one head of K and V.
 #[derive(Clone, Debug, Serialize)]
@@ -84,7 +46,7 @@ pub struct HeadReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Format of K and V.
-    pub kv: KvFormat,
+    pub kv: Format,
     /// Heads done.
     pub heads: Vec<HeadReport>,
     /// Heads of K and V that there are, in all layers.
@@ -143,29 +105,12 @@ struct Head {
     passes: Vec<Queries>,
 }
 
-fn blocks<T>(values: &[f32], quantise: impl Fn(&[f32; SEGMENT_LANES]) -> T) -> impl Iterator<Item = T> {
-    let (whole, rest) = values.as_chunks();
-    debug_assert!(rest.is_empty(), "heads are whole blocks");
-    whole.iter().map(quantise)
-}
-
-fn int8(block: &[f32; SEGMENT_LANES]) -> MxInt8Block {
-    MxInt8Block::quantise(block, ScaleRule::Even).block
-}
-
-fn fp4(block: &[f32; SEGMENT_LANES]) -> MxFp4Block {
-    MxFp4Block::quantise(block, ScaleRule::Even).block
-}
-
 impl Head {
     fn new(options: &Options, shape: Shape, layer: &Layer, kv_head: usize) -> Self {
         let geometry = options.geometry;
         let stream = |data: &[f32]| {
             let tokens = (0..shape.tokens).map(|t| shape.head(data, shape.kv_heads, t, kv_head));
-            match options.kv {
-                KvFormat::Fp4 => Stream::Fp4(tokens.flat_map(|values| blocks(values, fp4)).collect()),
-                KvFormat::Int8 => Stream::Int8(tokens.flat_map(|values| blocks(values, int8)).collect()),
-            }
+            options.format.stream(tokens)
         };
         let session = Session { head_dim: shape.head_dim, keys: stream(&layer.k), values: stream(&layer.v) };
         let heads = kv_head * shape.group()..(kv_head + 1) * shape.group();
@@ -269,9 +214,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&HeadReport)) -> anyhow::Resu
         &options.failure,
         options.wave.as_deref(),
     )?;
-    let checkpoint = Checkpoint::load(&options.model)?;
-    let tokenizer = Tokenizer::load(&options.model, &checkpoint.config)?;
-    let ids = tokenizer.encode(&options.prompt)?;
+    let (checkpoint, ids) = options.load()?;
     let config = &checkpoint.config;
     if ![64, 128].contains(&config.head_dim) {
         bail!("the engine attends with heads of 64 or 128, the checkpoint's have {}", config.head_dim);
@@ -287,7 +230,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&HeadReport)) -> anyhow::Resu
     forward.step(&mut forward.cache(), &ids, &mut operands)?;
 
     let mut report = Report {
-        kv: options.kv,
+        kv: options.format,
         heads: Vec::new(),
         of_heads: operands.layers.len() * shape.kv_heads,
         totals: Totals::new(options.engine, geometry, ids.len()),

@@ -2,58 +2,20 @@
 //! The main job: every weight matrix of a checkpoint, with the prompt's real activations, through the array.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
 use serde::Serialize;
-use tandem_host::{Checkpoint, Forward, Linear, Observer, Rows, Tokenizer};
-use tandem_model::array::Geometry;
+use tandem_host::{Forward, Linear, Observer, Rows};
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::devices::{Device, Kind};
-use tandem_model::numerics::{MxFp4Block, MxInt8Block, ScaleRule};
+use tandem_model::numerics::{BLOCK_LEN, MxInt8Block};
 use tandem_testbenches::WrongAnswer;
 use tandem_testbenches::array::{ArrayDriver, Matrix, Stalls, Stationary, Stream, run_gemv};
 
-use super::{Deviation, Totals, as_f64, progress};
-use crate::engine::{Engine, FailureFiles, Runner, unbox};
+use super::{Deviation, Format, Options, Totals, as_f64, blocks, int8, progress};
+use crate::engine::{Runner, unbox};
 use crate::interrupt;
-
-/// Elements of an MX block.
-const BLOCK: usize = 32;
-
-/// Format of the weights.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Weights {
-    /// MXFP4.
-    Fp4,
-    /// MXINT8.
-    Int8,
-}
-
-/// What to run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Checkpoint folder.
-    pub model: PathBuf,
-    /// Prompt.
-    pub prompt: String,
-    /// Array.
-    pub geometry: Geometry,
-    /// Engine.
-    pub engine: Engine,
-    /// Format of the weights.
-    pub weights: Weights,
-    /// Waveform of the whole run.
-    pub wave: Option<PathBuf>,
-    /// Seed of random stalls.
-    pub stalls: Option<u64>,
-    /// Seed of the registers' initial values.
-    pub seed: u64,
-    /// Where failures go.
-    pub failure: FailureFiles,
-}
 
 /// One matrix.
 #[derive(Clone, Debug, Serialize)]
@@ -84,7 +46,7 @@ pub struct MatrixReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Format of the weights.
-    pub weights: Weights,
+    pub weights: Format,
     /// Matrices done.
     pub matrices: Vec<MatrixReport>,
     /// Matrices that there are.
@@ -106,20 +68,6 @@ impl Observer for Inputs {
     }
 }
 
-/// Blocks of a row-major matrix; a last block that is not full is filled up with zeros.
-fn blocks<T>(data: &[f32], columns: usize, quantise: impl Fn(&[f32; BLOCK]) -> T) -> Vec<T> {
-    let padded = |chunk: &[f32]| std::array::from_fn(|i| chunk.get(i).copied().unwrap_or(0.0));
-    data.chunks(columns).flat_map(|row| row.chunks(BLOCK)).map(|chunk| quantise(&padded(chunk))).collect()
-}
-
-fn fp4(block: &[f32; BLOCK]) -> MxFp4Block {
-    MxFp4Block::quantise(block, ScaleRule::Even).block
-}
-
-fn int8(block: &[f32; BLOCK]) -> MxInt8Block {
-    MxInt8Block::quantise(block, ScaleRule::Even).block
-}
-
 /// Runs the job. `each` is told every matrix as it is done.
 ///
 /// # Errors
@@ -136,16 +84,14 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
         &options.failure,
         options.wave.as_deref(),
     )?;
-    let checkpoint = Checkpoint::load(&options.model)?;
-    let tokenizer = Tokenizer::load(&options.model, &checkpoint.config)?;
-    let ids = tokenizer.encode(&options.prompt)?;
+    let (checkpoint, ids) = options.load()?;
     let forward = Forward::new(&checkpoint)?;
     let mut inputs = Inputs::default();
     forward.step(&mut forward.cache(), &ids, &mut inputs)?;
 
     let linears: Vec<_> = checkpoint.linears().collect();
     let mut report = Report {
-        weights: options.weights,
+        weights: options.format,
         matrices: Vec::new(),
         of_matrices: linears.len(),
         totals: Totals::new(options.engine, geometry, ids.len()),
@@ -157,17 +103,14 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
             driver.stall(Stalls::new(seed));
         }
         for (layer, linear, weights) in linears {
-            let blocks_per_row = weights.cols.div_ceil(BLOCK);
-            let stream = match options.weights {
-                Weights::Fp4 => Stream::Fp4(blocks(&weights.data, weights.cols, fp4)),
-                Weights::Int8 => Stream::Int8(blocks(&weights.data, weights.cols, int8)),
-            };
+            let blocks_per_row = weights.cols.div_ceil(BLOCK_LEN);
+            let stream = options.format.stream(weights.data.chunks(weights.cols));
             let matrix = Matrix { features: weights.rows, blocks: blocks_per_row, weights: stream };
             let activations = inputs
                 .by_matrix
                 .get(&(layer, linear))
                 .with_context(|| format!("the forward pass never reached {linear}"))?;
-            let x = blocks(activations, weights.cols, int8);
+            let x: Vec<_> = activations.chunks(weights.cols).flat_map(|row| blocks(row, int8)).collect();
             let exact = Unquantised { weights: &weights.data, activations, columns: weights.cols };
             match matvec(&mut driver, &matrix, &x, &exact, &label(layer, linear)) {
                 Ok(measured) => {
@@ -256,7 +199,7 @@ struct Codes {
 /// A token's products, feature by feature. A block without a number (scale code 255) counts as 0, as in the array.
 fn same_codes<'a>(matrix: &'a Matrix, x: &[MxInt8Block]) -> impl Iterator<Item = Codes> + use<'a> {
     let x: Vec<_> = x.iter().map(MxInt8Block::dequantise_f64).collect();
-    let dot = |w: [f64; BLOCK], x: &[f64; BLOCK]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
+    let dot = |w: [f64; BLOCK_LEN], x: &[f64; BLOCK_LEN]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
     (0..matrix.features).map(move |feature| {
         let range = feature * matrix.blocks..(feature + 1) * matrix.blocks;
         let blocks: Vec<f64> = match &matrix.weights {

@@ -8,12 +8,17 @@ pub mod list;
 pub mod matvec;
 pub mod replay;
 
+use std::path::PathBuf;
+
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-
-use crate::engine::Engine;
-use crate::lockstep;
+use tandem_host::{Checkpoint, Tokenizer};
 use tandem_model::array::Geometry;
+use tandem_model::numerics::{BLOCK_LEN, MxFp4Block, MxInt8Block, ScaleRule};
+use tandem_testbenches::array::Stream;
+
+use crate::engine::{Engine, FailureFiles};
+use crate::lockstep;
 
 /// A progress bar on standard error; nothing where that is no terminal.
 pub(crate) fn progress(length: u64, what: &str) -> ProgressBar {
@@ -23,6 +28,73 @@ pub(crate) fn progress(length: u64, what: &str) -> ProgressBar {
     }
     bar.set_message(what.to_owned());
     bar
+}
+
+/// Format of what streams: weights, or K and V.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// MXFP4.
+    Fp4,
+    /// MXINT8.
+    Int8,
+}
+
+impl Format {
+    /// Quantises rows of numbers to blocks; a last block of a row that is not full is filled up with zeros.
+    fn stream<'a>(self, rows: impl Iterator<Item = &'a [f32]>) -> Stream {
+        match self {
+            Self::Fp4 => Stream::Fp4(rows.flat_map(|row| blocks(row, fp4)).collect()),
+            Self::Int8 => Stream::Int8(rows.flat_map(|row| blocks(row, int8)).collect()),
+        }
+    }
+}
+
+/// Blocks of a row of numbers; a last block that is not full is filled up with zeros.
+fn blocks<T>(row: &[f32], quantise: impl Fn(&[f32; BLOCK_LEN]) -> T) -> impl Iterator<Item = T> {
+    let padded = |chunk: &[f32]| std::array::from_fn(|i| chunk.get(i).copied().unwrap_or(0.0));
+    row.chunks(BLOCK_LEN).map(move |chunk| quantise(&padded(chunk)))
+}
+
+fn fp4(block: &[f32; BLOCK_LEN]) -> MxFp4Block {
+    MxFp4Block::quantise(block, ScaleRule::Even).block
+}
+
+fn int8(block: &[f32; BLOCK_LEN]) -> MxInt8Block {
+    MxInt8Block::quantise(block, ScaleRule::Even).block
+}
+
+/// A job over a checkpoint.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Checkpoint folder.
+    pub model: PathBuf,
+    /// Prompt.
+    pub prompt: String,
+    /// Array and banks.
+    pub geometry: Geometry,
+    /// Engine.
+    pub engine: Engine,
+    /// Format of what streams.
+    pub format: Format,
+    /// Waveform of the whole run.
+    pub wave: Option<PathBuf>,
+    /// Seed of random stalls.
+    pub stalls: Option<u64>,
+    /// Seed of the registers' initial values.
+    pub seed: u64,
+    /// Where failures go.
+    pub failure: FailureFiles,
+}
+
+impl Options {
+    /// The checkpoint, and the prompt's tokens.
+    fn load(&self) -> anyhow::Result<(Checkpoint, Vec<u32>)> {
+        let checkpoint = Checkpoint::load(&self.model)?;
+        let tokenizer = Tokenizer::load(&self.model, &checkpoint.config)?;
+        let ids = tokenizer.encode(&self.prompt)?;
+        Ok((checkpoint, ids))
+    }
 }
 
 /// What a job over a checkpoint did in all.
