@@ -18,7 +18,7 @@ module fetch_sequencer
   output bank_read_t                  read_o,
   output word_tag_t                   tag_o,        // of the word that read_o asks for
   output tile_info_t [TileSlots-1:0]  tiles_o,
-  output logic                        released_o    // the last word of a tile was asked for
+  output logic                        released_o    // the last word of a tile that was waited for
 );
 
   localparam int unsigned UsedBits = $clog2(BeatFifoDepth) + 1;
@@ -136,7 +136,7 @@ module fetch_sequencer
 
     read_d         = '0;
     tag_d          = '0;
-    released_d     = tile_end && current_q.kind == KindValue;
+    released_d     = tile_end && current_q.kind == KindValue && !heads_i[current_q.head].resident;
     if (advance) begin
       read_d.valid     = 1'b1;
       read_d.address   = current_q.address + offset;

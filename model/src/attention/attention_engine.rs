@@ -102,7 +102,7 @@ pub struct Outputs {
     pub refused_o: HeadStart,
     /// A fill would be taken.
     pub fill_ready_o: bool,
-    /// All words of a tile have been read.
+    /// All words of a tile that was filled in have been asked for.
     pub released_o: bool,
     /// Names the results of this cycle.
     pub attended_o: Attended,

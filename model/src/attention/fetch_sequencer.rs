@@ -124,7 +124,7 @@ impl FetchSequencer {
         &self.tiles_q
     }
 
-    /// The last word of a tile was asked for.
+    /// The last word of a tile that was waited for was asked for.
     #[must_use]
     pub const fn released(&self) -> bool {
         self.released_q
@@ -170,7 +170,8 @@ impl FetchSequencer {
 
         self.read_q = BankRead::default();
         self.tag_q = WordTag::default();
-        self.released_q = tile_end && current.kind == WordKind::Value;
+        let resident = i.heads_i[usize::from(current.head.0)].resident;
+        self.released_q = tile_end && current.kind == WordKind::Value && !resident;
         if advance {
             self.read_q = BankRead { valid: true, address: word_address(&current) };
             self.tag_q = WordTag {

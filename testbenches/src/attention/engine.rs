@@ -250,10 +250,9 @@ impl<'a> EngineDriver<'a> {
         self.outputs = self.dut.outputs();
         self.now += 1;
         if self.outputs.released_o {
-            // Tiles of resident sessions are released, too, and take no room.
-            if let Some(room) = self.taken.pop_front() {
-                self.used -= room;
-            }
+            let room =
+                self.taken.pop_front().ok_or_else(|| wrong("a tile was released that was not filled in"))?;
+            self.used -= room;
         }
         Ok(())
     }
