@@ -6,8 +6,10 @@ use proptest::prelude::*;
 use tandem_model::array::Geometry;
 use tandem_model::array::types::SEGMENT_LANES;
 use tandem_model::attention::attention_engine::AttentionEngine;
+use tandem_model::attention::types::AttentionFlags;
 use tandem_model::numerics::{E8m0, MxFp4Block, MxInt8Block};
 use tandem_model::reference::attention::Flags;
+use tandem_model::sram::types::BankErrors;
 
 use super::engine::{EngineDriver, Job, JobResult};
 use super::pages::{PageLayout, Tile, pack};
@@ -412,6 +414,7 @@ impl Bench for AttentionBench {
             }
         }
         let results = driver.run(&jobs(&loaded), case.fill_first, &mut |_| Ok(()))?;
+        driver.idle()?;
         let mut flags = vec![Flags::default(); geometry.rows];
         for (l, result) in loaded.iter().zip(&results) {
             self.judge(l, result, &mut flags)?;
@@ -420,6 +423,16 @@ impl Bench for AttentionBench {
         let corrected = driver.errors().corrected.0 > 0;
         if loaded.iter().zip(&results).any(|(l, r)| l.corrected && !r.refused) != corrected {
             return Err(wrong(format!("wrong bits counted: {:?}", driver.errors())));
+        }
+        if loaded.iter().any(|l| l.poisoned) != (driver.errors().uncorrectable.0 > 0) {
+            return Err(wrong(format!("words beyond repair counted: {:?}", driver.errors())));
+        }
+        driver.clear()?;
+        if driver.flags().iter().any(|&f| f != AttentionFlags::default())
+            || driver.errors() != BankErrors::default()
+        {
+            let (flags, errors) = (driver.flags(), driver.errors());
+            return Err(wrong(format!("flags and counters after a clear: {flags:?}, {errors:?}")));
         }
         cover(coverage, case, &loaded, geometry);
         coverage.hit_if(flags.iter().any(|f| f.empty), CORNERS[9]);

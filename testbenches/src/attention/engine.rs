@@ -235,6 +235,14 @@ impl<'a> EngineDriver<'a> {
         self.geometry.words() - self.ring
     }
 
+    /// One clock without commands and fills: the flags of a result are up a clock after it.
+    ///
+    /// # Errors
+    /// When the device finds something wrong.
+    pub fn idle(&mut self) -> Result<(), DutError> {
+        self.clock(self.idle.clone())
+    }
+
     /// Clears flags and counters.
     ///
     /// # Errors
