@@ -305,8 +305,8 @@ impl<B: Block> Lockstep<B> {
         let Memories { image: golden, written: mask } = self.golden.memories();
         let mut rtl = self.rtl_device.memories()?;
         let written = |f: &Field| {
-            let entries = mask[f.offset..][..f.bytes()].chunks(image::element_bytes(f.width));
-            entries.filter(|entry| entry[0] != 0).count() as u64 * u64::from(f.width)
+            let entries = mask[f.offset..][..f.bytes()].iter().step_by(image::element_bytes(f.width));
+            entries.filter(|&&first| first != 0).count() as u64 * u64::from(f.width)
         };
         self.written_bits = self.layout.fields.memories.iter().map(written).sum();
         // An entry that nobody wrote holds anything.
