@@ -126,6 +126,13 @@ fn chains(blocks: &BlockScales, int8: bool, part: Uint<2>) -> LaneByte {
     LaneByte { lo: codes[lo % codes.len()], hi: codes[hi % codes.len()] }
 }
 
+/// Collects what is known to be `len` values: flattened iterators do not tell, and this happens at every clock.
+fn vector<T>(len: usize, values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all = Vec::with_capacity(len);
+    all.extend(values);
+    all
+}
+
 impl Segment {
     fn new(geometry: Geometry, index: usize) -> Self {
         let taps = geometry.rows - 1;
@@ -283,14 +290,14 @@ impl AttentionEngine {
     }
 
     fn array_inputs(&self, i: &Inputs, acc_read_i: AccRead) -> systolic_array::Inputs {
-        let rows = self.geometry.rows;
+        let Geometry { rows, segments, .. } = self.geometry;
         let softmax = || (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs()));
         systolic_array::Inputs {
             beat_i: self.issue.beat(),
-            elements_i: self.issue.elements().collect(),
+            elements_i: vector(self.geometry.lanes(), self.issue.elements()),
             scales_i: self.issue.scales().collect(),
-            p_i: softmax().map(|o| o.p_o).collect(),
-            tile_exponent_i: softmax().flat_map(|o| o.tile_exponent_o).collect(),
+            p_i: vector(rows * segments, softmax().map(|o| o.p_o)),
+            tile_exponent_i: vector(2 * rows * segments, softmax().flat_map(|o| o.tile_exponent_o)),
             acc_read_i,
             clear_flags_i: i.clear_i,
         }
@@ -345,20 +352,20 @@ impl Block for AttentionEngine {
         let word = self.banks.word();
         let word_tag = self.word_tag.output();
         assert_eq!(word.valid, word_tag.valid, "INV_ENGINE_1");
-        let data: Vec<Uint<8>> = self.banks.word_data().collect();
+        let data = vector(self.geometry.word_bytes(), self.banks.word_data());
         let committed = self.banks.committed();
         let head_end = self.issue.head_end();
         let tile_done = self.issue.tile_done();
         let released = self.issue.release();
         let head_done = self.normaliser.head_done();
-        let results: Vec<ResultOut> = self.array.results().collect();
+        let Geometry { rows, segments, .. } = self.geometry;
+        let results = vector(rows * segments, self.array.results());
         let tile_scored = self.tile_scored.output();
         let array_inputs = self.array_inputs(i, self.normaliser.acc_read());
-        let rows = self.geometry.rows;
         let tile_sums =
             (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs().tile_sum_o));
         let normaliser_inputs = normaliser::Inputs {
-            tile_sum_i: tile_sums.collect(),
+            tile_sum_i: vector(rows * segments, tile_sums),
             head_end_i: head_end,
             rows_i: self.heads.rows(head_end.head).to_vec(),
             acc_data_i: self.array.acc_data().to_vec(),
@@ -367,7 +374,7 @@ impl Block for AttentionEngine {
         };
 
         let mut scored = false;
-        for s in (0..self.geometry.segments).rev() {
+        for s in (0..segments).rev() {
             // Segment 0's count is the one that matters.
             scored = self.clock_segment(s, &results, i);
         }
