@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A verilated device: safe wrapper around the bridge.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cxx::UniquePtr;
 
@@ -12,6 +12,35 @@ use crate::error::{Error, Result};
 pub struct RtlDevice {
     inner: UniquePtr<ffi::Device>,
     sizes: ffi::ImageSizes,
+    origin: Origin,
+    seed: u64,
+    /// Nothing has happened to it.
+    fresh: bool,
+    kept: Kept,
+}
+
+/// Where a device comes from.
+enum Origin {
+    Linked(String),
+    Loaded(PathBuf, String),
+}
+
+impl Origin {
+    fn make(&self, seed: u64) -> Result<UniquePtr<ffi::Device>> {
+        let made = match self {
+            Self::Linked(name) => ffi::linked_device(name, seed),
+            Self::Loaded(library, name) => ffi::loaded_device(&library.to_string_lossy(), name, seed),
+        };
+        made.map_err(|e| Error::Device(e.what().to_owned()))
+    }
+}
+
+/// State to go back to.
+enum Kept {
+    Nothing,
+    /// The one that a new device starts in: it is made again, which costs nothing unless it is needed.
+    Fresh,
+    Snapshot,
 }
 
 impl RtlDevice {
@@ -20,7 +49,7 @@ impl RtlDevice {
     /// # Errors
     /// When there is none of this name.
     pub fn linked(name: &str, seed: u64) -> Result<Self> {
-        Self::wrap(ffi::linked_device(name, seed))
+        Self::new(Origin::Linked(name.to_owned()), seed)
     }
 
     /// A device from a shared object that [`tandem_verilate::build`] made.
@@ -28,13 +57,13 @@ impl RtlDevice {
     /// # Errors
     /// When it cannot be loaded.
     pub fn loaded(library: &Path, name: &str, seed: u64) -> Result<Self> {
-        Self::wrap(ffi::loaded_device(&library.to_string_lossy(), name, seed))
+        Self::new(Origin::Loaded(library.to_owned(), name.to_owned()), seed)
     }
 
-    fn wrap(made: std::result::Result<UniquePtr<ffi::Device>, cxx::Exception>) -> Result<Self> {
-        let inner = made.map_err(|e| Error::Device(e.what().to_owned()))?;
+    fn new(origin: Origin, seed: u64) -> Result<Self> {
+        let inner = origin.make(seed)?;
         let sizes = inner.sizes();
-        Ok(Self { inner, sizes })
+        Ok(Self { inner, sizes, origin, seed, fresh: true, kept: Kept::Nothing })
     }
 
     /// Bytes of the register image.
@@ -60,6 +89,7 @@ impl RtlDevice {
         registers: &mut [u8],
         outputs: &mut [u8],
     ) -> Result<()> {
+        self.fresh = false;
         let done = self.inner.pin_mut().step(rst_ni, inputs, registers, outputs);
         done.map_err(|e| Error::Invariant(e.what().trim().to_owned()))
     }
@@ -69,6 +99,7 @@ impl RtlDevice {
     /// # Errors
     /// The RTL's message when one of its invariants fails.
     pub fn advance(&mut self, rst_ni: bool, inputs: &[u8], outputs: &mut [u8]) -> Result<()> {
+        self.fresh = false;
         let done = self.inner.pin_mut().advance(rst_ni, inputs, outputs);
         done.map_err(|e| Error::Invariant(e.what().trim().to_owned()))
     }
@@ -89,6 +120,7 @@ impl RtlDevice {
     /// # Errors
     /// When there is no such bit.
     pub fn flip(&mut self, memory: usize, entry: usize, bit: u32) -> Result<()> {
+        self.fresh = false;
         self.inner.pin_mut().flip(memory, entry, bit).map_err(|e| Error::Device(e.what().to_owned()))
     }
 
@@ -97,6 +129,11 @@ impl RtlDevice {
     /// # Errors
     /// When Verilator cannot serialise it.
     pub fn save(&mut self) -> Result<()> {
+        if self.fresh {
+            self.kept = Kept::Fresh;
+            return Ok(());
+        }
+        self.kept = Kept::Snapshot;
         self.inner.pin_mut().save().map_err(|e| Error::Device(e.what().to_owned()))
     }
 
@@ -105,6 +142,11 @@ impl RtlDevice {
     /// # Errors
     /// When there is none.
     pub fn restore(&mut self) -> Result<()> {
+        if matches!(self.kept, Kept::Fresh) {
+            self.inner = self.origin.make(self.seed)?;
+            self.fresh = true;
+            return Ok(());
+        }
         self.inner.pin_mut().restore().map_err(|e| Error::Device(e.what().to_owned()))
     }
 }

@@ -15,8 +15,11 @@ use crate::golden::{Divergence, Frame, Golden, Images, Memories};
 use crate::replay::{Recording, Upset};
 use crate::report::{Difference, Mismatch, Side};
 
-/// Cycles between two snapshots (which are also the points where memories are compared whole).
+/// Cycles between two points where memories are compared whole, and where a snapshot may be taken. The waveform of a failure
+/// begins at one.
 pub const SNAPSHOT_INTERVAL: u64 = 1000;
+/// Verilator saves a memory entry by entry: each so many bytes of memories, a snapshot is taken one interval later.
+const BYTES_PER_INTERVAL: usize = 1 << 16;
 /// Cycles shown before a failure.
 pub const HISTORY: usize = 16;
 /// Cycles that a failure's waveform shows after the mismatch.
@@ -74,7 +77,12 @@ pub struct Lockstep<B: Block> {
     golden: Golden<B>,
     outputs: B::Outputs,
     recording: Recording,
+    /// Cycle of the last snapshot.
     snapshot: Option<u64>,
+    /// Cycles between two snapshots.
+    snapshot_every: u64,
+    /// Cycle in which memories were compared last.
+    compared: Option<u64>,
     cycle: u64,
     written_bits: u64,
     wave: Option<Wave>,
@@ -109,6 +117,7 @@ impl<B: Block> Lockstep<B> {
     pub fn with_device(name: &str, rtl_device: RtlDevice, mut model: B, seed: u64) -> Self {
         let layout = Layout::of(name, &mut model);
         let recording = Recording::new(name, &layout.inputs, seed);
+        let intervals = 1 + layout.fields.memory_bytes() / BYTES_PER_INTERVAL;
         Self {
             layout,
             rtl_device,
@@ -116,6 +125,8 @@ impl<B: Block> Lockstep<B> {
             golden: Golden::new(model),
             recording,
             snapshot: None,
+            snapshot_every: intervals as u64 * SNAPSHOT_INTERVAL,
+            compared: None,
             cycle: 0,
             written_bits: 0,
             wave: None,
@@ -270,12 +281,16 @@ impl<B: Block> Lockstep<B> {
 
     /// Once before everything that happens in a cycle, soft errors included.
     fn snapshot_when_due(&mut self) -> Result<()> {
-        if !self.cycle.is_multiple_of(SNAPSHOT_INTERVAL) || self.snapshot == Some(self.cycle) {
+        if !self.cycle.is_multiple_of(SNAPSHOT_INTERVAL) || self.compared == Some(self.cycle) {
             return Ok(());
         }
         self.settle()?;
         if self.cycle > 0 {
             self.compare_memories()?;
+        }
+        self.compared = Some(self.cycle);
+        if !self.cycle.is_multiple_of(self.snapshot_every) {
+            return Ok(());
         }
         self.rtl_device.save()?;
         self.golden.snapshot();
@@ -305,8 +320,8 @@ impl<B: Block> Lockstep<B> {
         let Memories { image: golden, written: mask } = self.golden.memories();
         let mut rtl = self.rtl_device.memories()?;
         let written = |f: &Field| {
-            let entries = mask[f.offset..][..f.bytes()].chunks(image::element_bytes(f.width));
-            entries.filter(|entry| entry[0] != 0).count() as u64 * u64::from(f.width)
+            let entries = mask[f.offset..][..f.bytes()].iter().step_by(image::element_bytes(f.width));
+            entries.filter(|&&first| first != 0).count() as u64 * u64::from(f.width)
         };
         self.written_bits = self.layout.fields.memories.iter().map(written).sum();
         // An entry that nobody wrote holds anything.
@@ -380,12 +395,13 @@ impl<B: Block> Lockstep<B> {
         Ok(Some(path))
     }
 
-    /// Runs again from the last snapshot with recording on.
+    /// Runs again from the last snapshot, with recording on from the last comparison of memories.
     fn wave_around(&mut self, path: &Path, cycle: u64) -> Result<()> {
         let start = self.snapshot.take().filter(|_| self.golden.rewind());
         let start = start.ok_or_else(|| Error::Device("no snapshot to start from".to_owned()))?;
         self.rtl_device.restore()?;
         self.wave = Some(Wave::create(path, &self.layout.signals(), Options::default())?);
+        let shown = cycle - cycle % SNAPSHOT_INTERVAL;
         for at in start..=cycle + WAVE_AFTER {
             // After the failure the inputs are idle, which is always legal.
             let (rst_ni, image) = self.recording.at(at.min(cycle));
@@ -401,7 +417,9 @@ impl<B: Block> Lockstep<B> {
                 other => other?,
             }
             self.golden.replay(rst_ni, &frame.inputs);
-            self.record_sample(&frame)?;
+            if at >= shown {
+                self.record_sample(&frame)?;
+            }
         }
         if let Some(wave) = self.wave.take() {
             wave.finish()?;

@@ -238,14 +238,13 @@ fn low_u64(bits: u128) -> u64 {
 
 /// Writes the memory image of `of` and, byte for byte beside it, 0xFF where the entry has been written, else 0.
 pub fn pack_memories<T: Visit>(of: &mut T, image: &mut Vec<u8>, mask: &mut Vec<u8>) {
+    image.clear();
     mask.clear();
-    let mut walk = MemoryPacker { packer: Packer::new(image), mask };
-    of.visit(&mut walk);
-    walk.packer.finish();
+    of.visit(&mut MemoryPacker { image, mask });
 }
 
 struct MemoryPacker<'a> {
-    packer: Packer<'a>,
+    image: &'a mut Vec<u8>,
     mask: &'a mut Vec<u8>,
 }
 
@@ -255,11 +254,17 @@ impl Visitor for MemoryPacker<'_> {
     fn bits<T: Bits>(&mut self, _: &'static str, _: &mut T) {}
     fn packed<T: Bits>(&mut self, _: &'static str, _: &mut [T]) {}
     fn array<T: Bits>(&mut self, _: &'static str, _: &mut [T]) {}
-    fn memory<T: Bits>(&mut self, name: &'static str, values: &mut [T], written: &mut [bool]) {
-        self.packer.array(name, values);
-        for &w in written.iter() {
-            let byte = if w { 0xFF } else { 0 };
-            self.mask.extend(std::iter::repeat_n(byte, element_bytes(T::WIDTH)));
+    fn memory<T: Bits>(&mut self, _: &'static str, values: &mut [T], written: &mut [bool]) {
+        // Memories are large, and the same size for a whole field: its place is made once, not entry by entry.
+        let size = element_bytes(T::WIDTH);
+        let start = self.image.len();
+        self.image.resize(start + size * values.len(), 0);
+        for (bytes, value) in self.image[start..].chunks_exact_mut(size).zip(values) {
+            bytes.copy_from_slice(&value.to_bits().to_le_bytes()[..size]);
+        }
+        self.mask.resize(start + size * written.len(), 0);
+        for (bytes, &written) in self.mask[start..].chunks_exact_mut(size).zip(written.iter()) {
+            bytes.fill(if written { 0xFF } else { 0 });
         }
     }
 }

@@ -11,11 +11,17 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
+use tandem_model::attention::attention_engine::AttentionEngine;
+use tandem_model::block::Block;
 use tandem_model::devices::{Device, Kind};
 use tandem_model::sram::bank_group::BankGroup;
 use tandem_testbenches::array::{ArrayDriver, GemvRun, Matrix, Stationary, Stream, run_gemv};
+use tandem_testbenches::attention::pages::pack;
+use tandem_testbenches::attention::suite::{Case, RELATIVE_ERROR, Shape};
+use tandem_testbenches::attention::{EngineDriver, Job};
 use tandem_testbenches::random::{Flavour, Source};
-use tandem_testbenches::{Dut, ModelOnly, sram};
+use tandem_testbenches::sram::{CampaignReport, campaign};
+use tandem_testbenches::{Dut, ModelOnly};
 
 use super::as_f64;
 use crate::engine::unbox;
@@ -105,22 +111,54 @@ fn utilisation(int8: bool) -> anyhow::Result<Figure> {
     })
 }
 
-/// Cycles per second of the three engines, alternated in one run; the median of each.
-fn speeds(rounds: usize) -> anyhow::Result<[f64; 3]> {
-    let work = workload(false, 512, 1024);
-    let device = Device::of(Kind::Array, SMALL).name;
+/// One head of 2k keys in MXFP4, as many queries as rows, filled in while it is read.
+fn decode() -> impl Fn(&mut dyn Dut<AttentionEngine>) -> anyhow::Result<u64> {
+    let case = Case {
+        name: "decode",
+        shape: Shape::Spread(1.0),
+        tokens: 2048,
+        window: 0,
+        int8: false,
+        head_dim: 64,
+        limit: RELATIVE_ERROR,
+        seed: 1,
+    };
+    let (session, queries) = case.generate(SMALL.rows);
+    let pages = pack(&session, SMALL);
+    move |dut| {
+        let mut driver = EngineDriver::new(SMALL, dut).map_err(unbox)?;
+        let job = Job { session: &session, pages: &pages, queries: &queries, resident: None };
+        driver.run(&[job], false, &mut |_| Ok(interrupt::check()?)).map_err(unbox)?;
+        Ok(driver.now())
+    }
+}
+
+/// Cycles per second of the RTL, lockstep and the model, alternated in one run; the median of each. `work` returns its
+/// cycles.
+fn speeds<B>(
+    kind: Kind,
+    model: impl Fn() -> B,
+    rounds: usize,
+    work: impl Fn(&mut dyn Dut<B>) -> anyhow::Result<u64>,
+) -> anyhow::Result<[f64; 3]>
+where
+    B: Block + Send + 'static,
+    B::Inputs: Send,
+{
+    let device = Device::of(kind, SMALL).name;
     let mut seconds = [Vec::new(), Vec::new(), Vec::new()];
     let mut cycles = 0;
     for _ in 0..rounds {
-        let mut rtl = RtlOnly::linked(device, &SystolicArray::new(SMALL), 1)?;
-        let mut lockstep = Lockstep::linked(device, SystolicArray::new(SMALL), 1)?;
+        let mut rtl = RtlOnly::linked(device, &model(), 1)?;
+        let mut lockstep = Lockstep::linked(device, model(), 1)?;
         lockstep.beside();
-        let mut model = ModelOnly { model: SystolicArray::new(SMALL) };
-        let duts: [&mut dyn Dut<SystolicArray>; 3] = [&mut rtl, &mut lockstep, &mut model];
+        let mut model = ModelOnly { model: model() };
+        let duts: [&mut dyn Dut<B>; 3] = [&mut rtl, &mut lockstep, &mut model];
         for (dut, seconds) in duts.into_iter().zip(&mut seconds) {
             let start = Instant::now();
-            cycles = gemv(dut, &work)?.cycles;
+            cycles = work(dut)?;
             seconds.push(start.elapsed().as_secs_f64());
+            dut.finish().map_err(unbox)?;
         }
     }
     Ok(seconds.map(|mut s| {
@@ -131,51 +169,81 @@ fn speeds(rounds: usize) -> anyhow::Result<[f64; 3]> {
 
 fn speed_figures(quick: bool) -> anyhow::Result<Vec<Figure>> {
     let rounds = if quick { 3 } else { 15 };
-    let [rtl, lockstep, model] = speeds(rounds)?;
-    let how = format!(
-        "GEMV 512 x 1024 FP4, 8 rows x 64 lanes, median of {rounds} alternating runs, same archive and driver"
-    );
+    let work = workload(false, 512, 1024);
+    let array =
+        speeds(Kind::Array, || SystolicArray::new(SMALL), rounds, |dut| Ok(gemv(dut, &work)?.cycles))?;
+    let attention = speeds(Kind::Attention, || AttentionEngine::new(SMALL), rounds, decode())?;
+    let mut figures = speed_group("", array, "GEMV 512 x 1024 FP4", rounds);
+    let decode = "attention to 2048 keys FP4, head of 64";
+    figures.extend(speed_group("attention_", attention, decode, rounds));
+    Ok(figures)
+}
+
+fn speed_group(prefix: &str, speeds: [f64; 3], work: &str, rounds: usize) -> Vec<Figure> {
+    let [rtl, lockstep, model] = speeds;
     let figure = |name: &str, value, reach, better, unit| Figure {
-        name: name.to_owned(),
+        name: format!("{prefix}{name}"),
         value,
         reach,
         better,
         unit,
-        how: how.clone(),
+        how: format!(
+            "{work}, 8 rows x 64 lanes, median of {rounds} alternating runs, same archive and driver"
+        ),
     };
-    Ok(vec![
+    vec![
         figure("lockstep_over_rtl_time", rtl / lockstep, Some(1.10), Better::Lower, "x"),
         figure("model_over_rtl_speed", model / rtl, Some(10.0), Better::Higher, "x"),
         figure("rtl_cycles_per_second", rtl, None, Better::Higher, "cycles/s"),
         figure("lockstep_cycles_per_second", lockstep, None, Better::Higher, "cycles/s"),
         figure("model_cycles_per_second", model, None, Better::Higher, "cycles/s"),
-    ])
+    ]
 }
 
-/// Wrong bits in the banks, put into RTL and model alike.
+/// Soft errors in the banks, in lockstep: what became of them.
 fn secded_figures(quick: bool) -> anyhow::Result<Vec<Figure>> {
     let errors = if quick { 10_000 } else { 100_000 };
     let device = Device::of(Kind::Sram, SMALL).name;
     let mut lockstep = Lockstep::linked(device, BankGroup::new(SMALL), 1)?;
-    let found = sram::campaign(SMALL, &mut lockstep, errors, 1).map_err(unbox)?;
+    let report = campaign(SMALL, &mut lockstep, errors, 1).map_err(unbox)?;
     lockstep.finish()?;
-    let how = format!(
-        "{} errors, one wrong bit or two in a codeword by turns, put into the memories of RTL and model; every word read \
-         back, in lockstep",
-        found.injected
-    );
-    let figure = |name: &str, value, reach, better| Figure {
-        name: format!("secded_{name}"),
-        value: as_f64(value),
-        reach,
+    let CampaignReport { injected, corrected, detected, silent } = report;
+    let half = as_f64(injected) / 2.0;
+    let figure = |name: &str, value, reach, better, unit, what: &str| Figure {
+        name: name.to_owned(),
+        value,
+        reach: Some(reach),
         better,
-        unit: "errors",
-        how: how.clone(),
+        unit,
+        how: format!(
+            "{what}, of {injected} errors of one and two bits by turns in codewords of {device}, in lockstep"
+        ),
     };
     Ok(vec![
-        figure("corrected", found.corrected, None, Better::Higher),
-        figure("detected", found.detected, None, Better::Higher),
-        figure("silent", found.silent, Some(0.0), Better::Lower),
+        figure(
+            "secded_single_corrected",
+            as_f64(corrected) / half,
+            1.0,
+            Better::Higher,
+            "of single errors",
+            "word right, not marked, counted",
+        ),
+        figure(
+            "secded_double_detected",
+            as_f64(detected) / half,
+            1.0,
+            Better::Higher,
+            "of double errors",
+            "word marked and counted",
+        ),
+        figure(
+            "secded_silent",
+            as_f64(silent),
+            0.0,
+            Better::Lower,
+            "errors",
+            "wrong without a mark, marked without need, or miscounted",
+        ),
     ])
 }
 

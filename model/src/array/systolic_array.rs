@@ -107,6 +107,25 @@ impl SystolicArray {
         SEGMENT_LANES + 4 + geometry.adders() * FLOAT_LATENCY
     }
 
+    /// `result_o`.
+    pub fn results(&self) -> impl Iterator<Item = ResultOut> {
+        self.rows.iter().flat_map(|row| row.edges.iter().map(|edge| edge.outputs().result_o))
+    }
+
+    /// `acc_data_o`.
+    #[must_use]
+    pub fn acc_data(&self) -> &[Float36] {
+        &self.acc_data_q
+    }
+
+    /// `flags_o`.
+    pub fn flags(&self) -> impl Iterator<Item = Flags> {
+        self.rows.iter().map(|row| {
+            let edges = || row.edges.iter().map(|edge| edge.outputs().flags_o);
+            Flags { nan_scale: edges().any(|f| f.nan_scale), saturated: edges().any(|f| f.saturated) }
+        })
+    }
+
     fn clock_rows(&mut self, i: &Inputs) {
         let segments = self.geometry.segments;
         for (r, row) in self.rows.iter_mut().enumerate() {
@@ -160,18 +179,11 @@ impl Block for SystolicArray {
     }
 
     fn outputs(&self) -> Outputs {
-        let mut out = Outputs { acc_data_o: self.acc_data_q.clone(), ..Outputs::default() };
-        for row in &self.rows {
-            let mut flags = Flags::default();
-            for edge in &row.edges {
-                let now = edge.outputs();
-                out.result_o.push(now.result_o);
-                flags.nan_scale |= now.flags_o.nan_scale;
-                flags.saturated |= now.flags_o.saturated;
-            }
-            out.flags_o.push(flags);
+        Outputs {
+            result_o: self.results().collect(),
+            acc_data_o: self.acc_data().to_vec(),
+            flags_o: self.flags().collect(),
         }
-        out
     }
 
     fn clock(&mut self, i: &Inputs) {

@@ -14,11 +14,11 @@ use super::types::{
 };
 use crate::array::Geometry;
 use crate::array::systolic_array::{self, SystolicArray};
-use crate::array::types::{FLOAT_LATENCY, LaneByte, ResultOut, SEGMENT_LANES};
+use crate::array::types::{AccRead, FLOAT_LATENCY, Flags, LaneByte, ResultOut, SEGMENT_LANES};
 use crate::block::{Block, Uint, Visit, Visitor, Wide};
 use crate::common::{DelayLine, TapLine};
 use crate::packed_struct;
-use crate::sram::bank_group::{self, BankGroup};
+use crate::sram::bank_group::BankGroup;
 use crate::sram::types::{BankErrors, BankFill, READ_LATENCY};
 
 packed_struct! {
@@ -124,6 +124,13 @@ fn chains(blocks: &BlockScales, int8: bool, part: Uint<2>) -> LaneByte {
     let (lo, hi) = if int8 { (part, part) } else { (2 * part, 2 * part + 1) };
     // Index bits beyond the blocks do not count.
     LaneByte { lo: codes[lo % codes.len()], hi: codes[hi % codes.len()] }
+}
+
+/// Collects what is known to be `len` values: flattened iterators do not tell, and this happens at every clock.
+fn vector<T>(len: usize, values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all = Vec::with_capacity(len);
+    all.extend(values);
+    all
 }
 
 impl Segment {
@@ -282,15 +289,15 @@ impl AttentionEngine {
         (WordTag { valid: tag.valid && beat, ..tag }, scales)
     }
 
-    fn array_inputs(&self, i: &Inputs, acc_read_i: crate::array::types::AccRead) -> systolic_array::Inputs {
-        let rows = self.geometry.rows;
+    fn array_inputs(&self, i: &Inputs, acc_read_i: AccRead) -> systolic_array::Inputs {
+        let Geometry { rows, segments, .. } = self.geometry;
         let softmax = || (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs()));
         systolic_array::Inputs {
             beat_i: self.issue.beat(),
-            elements_i: self.issue.elements().collect(),
+            elements_i: vector(self.geometry.lanes(), self.issue.elements()),
             scales_i: self.issue.scales().collect(),
-            p_i: softmax().map(|o| o.p_o).collect(),
-            tile_exponent_i: softmax().flat_map(|o| o.tile_exponent_o).collect(),
+            p_i: vector(rows * segments, softmax().map(|o| o.p_o)),
+            tile_exponent_i: vector(2 * rows * segments, softmax().flat_map(|o| o.tile_exponent_o)),
             acc_read_i,
             clear_flags_i: i.clear_i,
         }
@@ -314,29 +321,27 @@ impl Block for AttentionEngine {
 
     fn outputs(&self) -> Outputs {
         let normaliser = self.normaliser.outputs();
-        let array = self.array.outputs();
-        let banks = self.banks.outputs();
-        let flags = |r: usize| {
+        let flags = |(r, array): (usize, Flags)| {
             let softmax = || self.segments.iter().map(|s| s.rows[r].outputs().flags_o);
             AttentionFlags {
                 empty: normaliser.flags_o[r].empty,
                 overflow: normaliser.flags_o[r].overflow,
                 clamped: softmax().any(|f| f.clamped),
-                nan_scale: array.flags_o[r].nan_scale || softmax().any(|f| f.nan_scale),
-                saturated: array.flags_o[r].saturated,
+                nan_scale: array.nan_scale || softmax().any(|f| f.nan_scale),
+                saturated: array.saturated,
             }
         };
         let attended = normaliser.attended_o;
         Outputs {
             command_ready_o: self.heads.command_ready(),
             refused_o: self.heads.refused(),
-            fill_ready_o: banks.fill_ready_o,
+            fill_ready_o: self.banks.fill_ready(),
             released_o: self.fetch.released(),
             attended_o: attended,
             poisoned_o: attended.valid && self.poisoned_q[usize::from(attended.head.0)],
             head_done_o: normaliser.head_done_o,
-            flags_o: (0..self.geometry.rows).map(flags).collect(),
-            errors_o: banks.errors_o,
+            flags_o: self.array.flags().enumerate().map(flags).collect(),
+            errors_o: self.banks.errors(),
             values_o: normaliser.values_o,
         }
     }
@@ -347,31 +352,31 @@ impl Block for AttentionEngine {
         let word = self.banks.word();
         let word_tag = self.word_tag.output();
         assert_eq!(word.valid, word_tag.valid, "INV_ENGINE_1");
-        let data: Vec<Uint<8>> = self.banks.word_data().collect();
+        let data = vector(self.geometry.word_bytes(), self.banks.word_data());
         let committed = self.banks.committed();
         let head_end = self.issue.head_end();
         let tile_done = self.issue.tile_done();
         let released = self.issue.release();
-        let normaliser = self.normaliser.outputs();
-        let array = self.array.outputs();
+        let head_done = self.normaliser.head_done();
+        let Geometry { rows, segments, .. } = self.geometry;
+        let results = vector(rows * segments, self.array.results());
         let tile_scored = self.tile_scored.output();
-        let array_inputs = self.array_inputs(i, normaliser.acc_read_o);
-        let rows = self.geometry.rows;
+        let array_inputs = self.array_inputs(i, self.normaliser.acc_read());
         let tile_sums =
             (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs().tile_sum_o));
         let normaliser_inputs = normaliser::Inputs {
-            tile_sum_i: tile_sums.collect(),
+            tile_sum_i: vector(rows * segments, tile_sums),
             head_end_i: head_end,
             rows_i: self.heads.rows(head_end.head).to_vec(),
-            acc_data_i: array.acc_data_o.clone(),
+            acc_data_i: self.array.acc_data().to_vec(),
             out_ready_i: i.out_ready_i,
             clear_flags_i: i.clear_i,
         };
 
         let mut scored = false;
-        for s in (0..self.geometry.segments).rev() {
+        for s in (0..segments).rev() {
             // Segment 0's count is the one that matters.
-            scored = self.clock_segment(s, &array.result_o, i);
+            scored = self.clock_segment(s, &results, i);
         }
         let (beat_tag, key_scales) = self.clock_words(&data);
         self.issue.clock(&issue_sequencer::Inputs {
@@ -381,7 +386,7 @@ impl Block for AttentionEngine {
             scales_i: &key_scales,
             elements_i: &data,
             tile_scored_i: tile_scored,
-            head_done_i: normaliser.head_done_o.valid,
+            head_done_i: head_done.valid,
         });
         self.tile_scored.clock(scored);
         self.array.clock(&array_inputs);
@@ -397,19 +402,14 @@ impl Block for AttentionEngine {
             tile_done_i: self.tile_done.output(),
         });
         self.tile_done.clock(tile_done);
-        self.banks.clock(&bank_group::Inputs {
-            read_i: read,
-            fill_i: i.fill_i,
-            fill_data_i: i.fill_data_i.clone(),
-            clear_errors_i: i.clear_i,
-        });
+        self.banks.advance(read, i.fill_i, &i.fill_data_i, i.clear_i);
         if started.valid {
             self.poisoned_q[usize::from(started.head.0)] = false;
         }
         if word.valid && word.uncorrectable {
             self.poisoned_q[usize::from(word_tag.head.0)] = true;
         }
-        let HeadEnd { valid, head, .. } = normaliser.head_done_o;
+        let HeadEnd { valid, head, .. } = head_done;
         self.heads.clock(i.command_i, &i.positions_i, &i.rows_i, HeadStart { valid, head });
     }
 

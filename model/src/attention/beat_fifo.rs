@@ -4,7 +4,7 @@
 use super::types::{BEAT_FIFO_DEPTH, WordTag};
 use crate::array::Geometry;
 use crate::array::types::LaneByte;
-use crate::block::{Uint, Visit, Visitor, Wide, low_u16};
+use crate::block::{Bits, Uint, Visit, Visitor, Wide, low_u16};
 
 /// Entry of the FIFO.
 pub type Index = Uint<6>;
@@ -12,16 +12,49 @@ pub type Index = Uint<6>;
 /// Beats between the banks and the array.
 #[derive(Clone, Debug)]
 pub struct BeatFifo {
-    segments: usize,
     push_q: Index,
     pop_q: Index,
     count_q: Uint<7>,
     tag_q: Vec<WordTag>,
-    /// `[entry][segment]`.
-    scales_q: Vec<Vec<LaneByte>>,
+    scales_q: Scales,
     /// `[column][entry]`: eight bytes each.
     elements_q: Vec<Vec<Wide<64>>>,
     written: Vec<bool>,
+}
+
+/// Per entry the scales of all segments, which the RTL holds as one vector.
+#[derive(Clone, Debug)]
+enum Scales {
+    One(Vec<LaneByte>),
+    Two(Vec<Wide<32>>),
+}
+
+impl Scales {
+    fn new(segments: usize) -> Self {
+        match segments {
+            1 => Self::One(vec![LaneByte::default(); BEAT_FIFO_DEPTH]),
+            2 => Self::Two(vec![Wide(0); BEAT_FIFO_DEPTH]),
+            _ => panic!("an entry of more than two segments is not supported"),
+        }
+    }
+
+    fn write(&mut self, at: usize, scales: &[LaneByte]) {
+        match self {
+            Self::One(entries) => entries[at] = scales[0],
+            Self::Two(entries) => {
+                entries[at] = Wide(scales[1].to_bits() << LaneByte::WIDTH | scales[0].to_bits());
+            }
+        }
+    }
+
+    /// By segment.
+    fn read(&self, at: usize) -> impl Iterator<Item = LaneByte> {
+        let (word, segments) = match self {
+            Self::One(entries) => (entries[at].to_bits(), 1),
+            Self::Two(entries) => (entries[at].0, 2),
+        };
+        (0..segments).map(move |s| LaneByte::from_bits(word >> (LaneByte::WIDTH * s)))
+    }
 }
 
 impl BeatFifo {
@@ -29,12 +62,11 @@ impl BeatFifo {
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {
         Self {
-            segments: geometry.segments,
             push_q: Uint(0),
             pop_q: Uint(0),
             count_q: Uint(0),
             tag_q: vec![WordTag::default(); BEAT_FIFO_DEPTH],
-            scales_q: vec![vec![LaneByte::default(); geometry.segments]; BEAT_FIFO_DEPTH],
+            scales_q: Scales::new(geometry.segments),
             elements_q: vec![vec![Wide(0); BEAT_FIFO_DEPTH]; geometry.word_bytes() / 8],
             written: vec![false; BEAT_FIFO_DEPTH],
         }
@@ -53,9 +85,8 @@ impl BeatFifo {
     }
 
     /// Scales of an entry, by segment.
-    #[must_use]
-    pub fn scales(&self, index: Index) -> &[LaneByte] {
-        &self.scales_q[usize::from(index.0)]
+    pub fn scales(&self, index: Index) -> impl Iterator<Item = LaneByte> {
+        self.scales_q.read(usize::from(index.0))
     }
 
     /// Elements of an entry, by lane.
@@ -74,7 +105,7 @@ impl BeatFifo {
         if tag.valid {
             let at = usize::from(self.push_q.0);
             self.tag_q[at] = tag;
-            self.scales_q[at].copy_from_slice(scales);
+            self.scales_q.write(at, scales);
             for (column, bytes) in self.elements_q.iter_mut().zip(elements.chunks_exact(8)) {
                 let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(byte.0));
                 column[at] = Wide(word);
@@ -99,33 +130,14 @@ impl Visit for BeatFifo {
         v.bits("pop_q", &mut self.pop_q);
         v.bits("count_q", &mut self.count_q);
         v.memory("tag_q", &mut self.tag_q, &mut self.written);
-        visit_scales(&mut self.scales_q, self.segments, &mut self.written, v);
+        match &mut self.scales_q {
+            Scales::One(entries) => v.memory("scales_q", entries, &mut self.written),
+            Scales::Two(entries) => v.memory("scales_q", entries, &mut self.written),
+        }
         for (c, column) in self.elements_q.iter_mut().enumerate() {
             v.enter("gen_column", Some(c));
             v.memory("elements_q", column, &mut self.written);
             v.leave();
         }
-    }
-}
-
-/// An entry holds the scales of all segments as one vector.
-fn visit_scales<V: Visitor>(scales: &mut [Vec<LaneByte>], segments: usize, written: &mut [bool], v: &mut V) {
-    use crate::block::Bits;
-    fn packed<T: Bits, V: Visitor>(scales: &mut [Vec<LaneByte>], written: &mut [bool], v: &mut V) {
-        let word = |entry: &Vec<LaneByte>| {
-            entry.iter().rev().fold(0, |word, scale| word << LaneByte::WIDTH | scale.to_bits())
-        };
-        let mut words: Vec<T> = scales.iter().map(|entry| T::from_bits(word(entry))).collect();
-        v.memory("scales_q", &mut words, written);
-        for (entry, word) in scales.iter_mut().zip(words) {
-            for (s, scale) in entry.iter_mut().enumerate() {
-                *scale = LaneByte::from_bits(word.to_bits() >> (LaneByte::WIDTH as usize * s));
-            }
-        }
-    }
-    if segments == 1 {
-        packed::<LaneByte, V>(scales, written, v);
-    } else {
-        packed::<Wide<32>, V>(scales, written, v);
     }
 }

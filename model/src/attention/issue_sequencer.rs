@@ -146,7 +146,7 @@ impl IssueSequencer {
     /// Its scales, by segment. A bubble brings no data.
     pub fn scales(&self) -> impl Iterator<Item = LaneByte> {
         let Slot { valid, index, .. } = self.late.output();
-        self.fifo.scales(index).iter().map(move |&scale| if valid { scale } else { LaneByte::default() })
+        self.fifo.scales(index).map(move |scale| if valid { scale } else { LaneByte::default() })
     }
 
     /// Its elements, by lane. A bubble brings no data.

@@ -147,6 +147,18 @@ impl Normaliser {
         20 + geometry.rows + 2 * FLOAT_LATENCY * (geometry.segments - 1)
     }
 
+    /// `acc_read_o`.
+    #[must_use]
+    pub fn acc_read(&self) -> AccRead {
+        self.read().map_or_else(AccRead::default, |read| read.access)
+    }
+
+    /// `head_done_o`.
+    #[must_use]
+    pub fn head_done(&self) -> HeadEnd {
+        self.done.output()
+    }
+
     /// The oldest head has a sum in each segment.
     fn grouped(&self) -> bool {
         let head = self.pending_q[0];
@@ -232,10 +244,10 @@ impl Block for Normaliser {
 
     fn outputs(&self) -> Outputs {
         Outputs {
-            acc_read_o: self.read().map_or_else(AccRead::default, |read| read.access),
+            acc_read_o: self.acc_read(),
             attended_o: self.attended_q[LAST],
             values_o: self.rows.iter().map(|row| Wide(u64::from(row.multiply.product().bits))).collect(),
-            head_done_o: self.done.output(),
+            head_done_o: self.head_done(),
             flags_o: self.flags_q.clone(),
         }
     }

@@ -137,6 +137,28 @@ impl BankGroup {
         self.errors_q
     }
 
+    /// Advances by one clock; the arguments are the input ports.
+    pub fn advance(&mut self, read: BankRead, fill: BankFill, fill_data: &[Uint<8>], clear_errors: bool) {
+        // Everything below reads registers of before this clock, from the outputs back to the inputs.
+        self.count_errors(clear_errors);
+        self.take_word();
+        let accept = fill.valid && self.fill_ready();
+        self.write_head(read);
+        if read.valid {
+            self.banks[bank_of(read.address)].read(index_of(self.geometry, read.address));
+        }
+        self.read_q = read;
+        if accept {
+            let tail = usize::from(self.tail_q.0);
+            self.fill_q[tail] = fill;
+            for (column, bytes) in self.columns.iter_mut().zip(fill_data.chunks(CODEWORD_BYTES)) {
+                let data = bytes.iter().rev().fold(0, |data, byte| data << 8 | u64::from(byte.0));
+                column.queue_q[tail] = Wide(data);
+            }
+            self.tail_q = Uint((self.tail_q.0 + 1) % 4);
+        }
+    }
+
     fn count_errors(&mut self, clear: bool) {
         let mut errors = if clear { BankErrors::default() } else { self.errors_q };
         if self.word_q.uncorrectable && errors.uncorrectable.0 == 0 {
@@ -200,24 +222,7 @@ impl Block for BankGroup {
     }
 
     fn clock(&mut self, i: &Inputs) {
-        // Everything below reads registers of before this clock, from the outputs back to the inputs.
-        self.count_errors(i.clear_errors_i);
-        self.take_word();
-        let accept = i.fill_i.valid && self.fill_ready();
-        self.write_head(i.read_i);
-        if i.read_i.valid {
-            self.banks[bank_of(i.read_i.address)].read(index_of(self.geometry, i.read_i.address));
-        }
-        self.read_q = i.read_i;
-        if accept {
-            let tail = usize::from(self.tail_q.0);
-            self.fill_q[tail] = i.fill_i;
-            for (column, bytes) in self.columns.iter_mut().zip(i.fill_data_i.chunks(CODEWORD_BYTES)) {
-                let data = bytes.iter().rev().fold(0, |data, byte| data << 8 | u64::from(byte.0));
-                column.queue_q[tail] = Wide(data);
-            }
-            self.tail_q = Uint((self.tail_q.0 + 1) % 4);
-        }
+        self.advance(i.read_i, i.fill_i, &i.fill_data_i, i.clear_errors_i);
     }
 
     fn reset(&mut self) {
