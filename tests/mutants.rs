@@ -113,7 +113,7 @@ campaign! {
         value_scale_of_next_tile
         write_during_reset
     }
-    planted_bug_in_engine [#[ignore = "builds the attention engine"]] {
+    planted_bug_in_engine [] {
         group_score_of_last_segment
         look_ahead_short
         mask_end_inclusive

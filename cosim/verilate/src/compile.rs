@@ -110,7 +110,7 @@ pub fn build(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, kind:
         verilate(spec, verilator, work)?;
         let verilate = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        let objects = compile_all(&spec.name, jobs(spec, work)?, &compiler(verilator, cpp, work), work)?;
+        let objects = compile_all(&spec.name, jobs(spec, kind, work)?, &compiler(verilator, cpp, work), work)?;
         match kind {
             Kind::Static => archive(&spec.name, &objects, &work.join(&library))?,
             Kind::Shared => {
@@ -220,8 +220,9 @@ fn verilate(spec: &Spec, verilator: &Verilator, work: &Path) -> Result<()> {
     io("write", &path, std::fs::write(&path, source))
 }
 
-/// Source files with their optimisation level: what runs once is not worth the compiler's time.
-fn jobs(spec: &Spec, work: &Path) -> Result<Vec<(PathBuf, u32)>> {
+/// Source files with their optimisation level: what runs once is not worth the compiler's time. A shared object is
+/// built for a test or a try, and big ones run for less time than they take to compile.
+fn jobs(spec: &Spec, kind: Kind, work: &Path) -> Result<Vec<(PathBuf, u32)>> {
     let sources = files(work, "cpp")?;
     if spec.no_inline.is_empty() {
         // A leaf compiles fastest as one file.
@@ -232,7 +233,7 @@ fn jobs(spec: &Spec, work: &Path) -> Result<Vec<(PathBuf, u32)>> {
     }
     let slow = |p: &PathBuf| p.to_string_lossy().contains("Slow") || p.to_string_lossy().contains("__Syms");
     let mut jobs: Vec<_> =
-        sources.into_iter().map(|p| (if slow(&p) { 0 } else { 1 }, p)).map(|(o, p)| (p, o)).collect();
+        sources.into_iter().map(|p| (if slow(&p) || kind == Kind::Shared { 0 } else { 1 }, p)).map(|(o, p)| (p, o)).collect();
     // The longest first, so that the cores finish together.
     jobs.sort_by_key(|(p, level)| {
         let size = std::fs::metadata(p).map(|m| m.len()).unwrap_or(0);
