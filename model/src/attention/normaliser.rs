@@ -175,8 +175,7 @@ impl Normaliser {
         let reads = if grouped || head.wide { 128 } else { 64 };
         let count = self.read_q.0;
         let bit = |n: u16, at: u16| n >> at & 1 == 1;
-        let (block, lane) =
-            if grouped { (count >> 6, count >> 1 & 31) } else { (count >> 5, count & 31) };
+        let (block, lane) = if grouped { (count >> 6, count >> 1 & 31) } else { (count >> 5, count & 31) };
         let (part, segment, chain) = if self.geometry.segments == 1 {
             (bit(block, 1), false, bit(block, 0))
         } else if grouped {
