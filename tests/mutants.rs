@@ -68,6 +68,7 @@ campaign! {
         counter_wraps
         denominator_first_ignored
         denominator_scaled
+        denominators_do_not_wait
         distance_short
         drain_select_off_by_one
         exp2_index_off_by_one
@@ -79,6 +80,7 @@ campaign! {
         hi_acc_written_from_lo
         hi_control_a_beat_early
         int8_halves_misjoined
+        inverse_copied_early
         leading_zeros_off_by_one
         lo_hi_swapped
         load_count_off_by_one

@@ -105,7 +105,8 @@ module issue_sequencer
   );
 
   head_info_t              head, load_head;
-  logic                    is_key, is_value, grouped, bank, recently, key_ok, value_ok, load_now, load_end;
+  logic                    is_key, is_value, grouped, bank, recently, key_ok, value_ok, opens, load_now;
+  logic                    load_end;
   logic [2:0]              parts, load_parts;
   logic [PositionBits-1:0] load_token;
 
@@ -125,7 +126,10 @@ module issue_sequencer
     key_ok = loaded_q[bank] && !(head_tag.part != '0 && recently)
              && (grouped == grouped_q || since_key_q >= SinceBits'(Overtake));
     value_ok = 1'b1;
-    if (head_tag.tile_first) value_ok = scored_q != '0 && !(head_tag.head_first && open_q == 2'd2);
+    if (head_tag.tile_first) value_ok = scored_q != '0;
+    // The accumulators are written from the last beat of the head's first tile on.
+    opens = head_tag.head_first && head_tag.last && head_tag.part == '0;
+    if (opens) value_ok &= open_q != 2'd2;
     if (head_tag.last) begin
       value_ok &= since_key_q >= SinceBits'(Spacing) && since_end_q >= SinceBits'(Spacing);
     end
@@ -221,8 +225,8 @@ module issue_sequencer
       if (head_tag.last) since_end_d = SinceBits'(1);
       if (head_tag.tile_first) begin
         scored_d = scored_d - 1'b1;
-        if (head_tag.head_first) open_d = open_d + 1'b1;
       end
+      if (opens) open_d = open_d + 1'b1;
       if (head_tag.tile_last) begin
         tile_done_d = 1'b1;
         if (head_tag.head_last) begin

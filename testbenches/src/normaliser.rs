@@ -54,7 +54,7 @@ pub enum Op {
     Reset,
 }
 
-const CORNERS: [&str; 14] = [
+const CORNERS: [&str; 16] = [
     "overflow",
     "flushed result",
     "rounded up to the smallest normal",
@@ -68,6 +68,8 @@ const CORNERS: [&str; 14] = [
     "two heads pending",
     "room comes late",
     "reset with a head under way",
+    "reads begin before the results of the head before have ended",
+    "read waits for the denominators of the next head",
     // Only where a beat holds two groups.
     "grouped head",
 ];
@@ -76,6 +78,8 @@ const CORNERS: [&str; 14] = [
 const SUM_DELAY: u64 = 14;
 /// Cycles from a read to its result.
 const RESULT_DELAY: u64 = 7;
+/// Cycles from the last denominator of a head to its first read.
+const READY_DELAY: u64 = 20;
 /// A head that takes longer than this never ends.
 const PATIENCE: u64 = 2000;
 /// Cycles between the ends of two tiles.
@@ -88,8 +92,10 @@ struct Live {
     end: HeadEnd,
     /// Cycle of `head_end_i`.
     ends_at: u64,
-    /// Its accumulators are read.
-    reading: bool,
+    /// Reads so far.
+    reads: u64,
+    /// Cycle of the first.
+    read_from: u64,
     /// `[row][tile][segment]`.
     sums: Vec<Vec<Vec<TileSum>>>,
     /// Denominators over all groups.
@@ -137,7 +143,8 @@ impl Live {
             head,
             end,
             ends_at: starts_at + TILE * (head.tiles - 1),
-            reading: false,
+            reads: 0,
+            read_from: 0,
             sums,
             totals: Vec::new(),
             inverses: Vec::new(),
@@ -150,6 +157,16 @@ impl Live {
     /// Two groups, one in each segment.
     fn grouped(&self, geometry: Geometry) -> bool {
         geometry.segments == 2 && !self.head.int8 && !self.head.wide
+    }
+
+    /// Reads that the head takes.
+    fn all_reads(&self, geometry: Geometry) -> u64 {
+        if self.head.wide || self.grouped(geometry) { 128 } else { 64 }
+    }
+
+    /// Its end has come, its first read has not.
+    fn waits(&self, cycle: u64) -> bool {
+        self.ends_at < cycle && self.reads == 0
     }
 
     fn uses(&self, row: usize) -> bool {
@@ -200,7 +217,7 @@ impl Live {
     }
 
     /// Results in their order: where the array puts block b of a head, by docs/blocks/segment_edge.md.
-    fn results(&self, geometry: Geometry, read_from: u64, coverage: &mut Coverage) -> Vec<Expected> {
+    fn results(&self, geometry: Geometry, coverage: &mut Coverage) -> Vec<Expected> {
         let blocks = if self.head.wide { 4 } else { 2 };
         let segments = geometry.segments;
         let mut expected = Vec::new();
@@ -239,9 +256,7 @@ impl Live {
                     block: Uint(low_u16(block as u64)),
                     lane: Uint(low_u16(lane as u64)),
                 };
-                let index = expected.len() as u64;
-                let read = if self.grouped(geometry) { 2 * index + 1 } else { index };
-                expected.push(Expected { due: read_from + read + RESULT_DELAY, attended, values });
+                expected.push(Expected { attended, values });
             }
         }
         expected
@@ -266,7 +281,6 @@ fn note(numerator: Float36, inverse: Float36, (bits, overflow): (u32, bool), cov
 /// Results of one cycle.
 #[derive(Clone, Debug)]
 struct Expected {
-    due: u64,
     attended: Attended,
     /// Bits and overflow of every row.
     values: Vec<(u32, bool)>,
@@ -283,6 +297,10 @@ struct Run<'a> {
     /// By bank.
     live: [Option<Live>; 2],
     expected: VecDeque<Expected>,
+    /// Cycles of the results whose accumulators have been read.
+    due: VecDeque<u64>,
+    /// First and last read of the head before.
+    read_before: (u64, u64),
     /// Ends in this cycle.
     done: HeadEnd,
     /// `acc_read_o` of this cycle.
@@ -290,7 +308,8 @@ struct Run<'a> {
     /// `acc_read_o` of the cycle before.
     answered: AccRead,
     room_from: u64,
-    had_room: bool,
+    /// In the cycle before, and in the one before that.
+    had_room: [bool; 2],
     cleared_at: u64,
     flags: Vec<NormaliserFlags>,
     /// Rows whose result of this cycle overflows.
@@ -308,6 +327,7 @@ impl Run<'_> {
         self.cycle += 1;
         self.live = [None, None];
         self.expected.clear();
+        self.due.clear();
         self.done = HeadEnd::default();
         self.asked = AccRead::default();
         self.answered = AccRead::default();
@@ -361,17 +381,17 @@ impl Run<'_> {
                 }
             }
         }
-        // Once reads have begun, room is nobody's business.
-        let reading = self.live.iter().flatten().any(|live| live.reading);
+        // Once reads have begun, room is nobody's business, unless another head waits for them to end.
+        let waits = self.live.iter().flatten().any(|live| live.waits(self.cycle + 1));
         inputs.out_ready_i =
-            if reading { split_mix(&mut self.noise) & 1 == 1 } else { self.cycle >= self.room_from };
+            if waits { self.cycle >= self.room_from } else { split_mix(&mut self.noise) & 1 == 1 };
         Ok(inputs)
     }
 
     /// One clock.
     fn clock(&mut self, clear: bool) -> Result<(), DutError> {
         let mut inputs = self.inputs(clear)?;
-        self.had_room = inputs.out_ready_i;
+        self.had_room = [inputs.out_ready_i, self.had_room[0]];
         if clear {
             self.cleared_at = self.cycle;
         }
@@ -408,15 +428,25 @@ impl Run<'_> {
         let Some(mut live) = self.live.get_mut(bank).and_then(Option::take) else {
             return Err(self.wrong("reads a bank without a head"));
         };
-        if !live.reading {
-            live.reading = true;
+        let others: Vec<_> = self.live.iter().flatten().collect();
+        if live.reads == 0 {
+            live.read_from = self.cycle;
             let Geometry { rows, segments, .. } = self.geometry;
             if self.cycle < live.ends_at + 25 + (rows + 8 * (segments - 1)) as u64 {
                 return Err(self.wrong("reads an accumulator before it is final"));
             }
-            if !self.had_room {
+            // The first read itself may wait.
+            let waited = others.iter().any(|other| other.waits(self.cycle)) && self.had_room[1];
+            if !self.had_room[0] && !waited {
                 return Err(self.wrong("reads without room for the results"));
             }
+            let ready = live.ends_at + Normaliser::wait(self.geometry) as u64 + READY_DELAY;
+            let (first, last) = self.read_before;
+            let latest = ready.max(first + READY_DELAY + 1).max(last + 1).max(self.room_from + 1);
+            if self.cycle > latest + 1 {
+                return Err(self.wrong(&format!("first read should be not later than in {}", latest + 1)));
+            }
+            self.coverage.hit_if(!self.due.is_empty(), CORNERS[13]);
             for row in 0..rows {
                 self.coverage.hit_if(live.empty(row), CORNERS[5]);
                 self.coverage.hit_if(!live.uses(row), CORNERS[6]);
@@ -426,12 +456,22 @@ impl Run<'_> {
             }
             self.coverage.hit(if live.head.int8 { CORNERS[8] } else { CORNERS[7] });
             self.coverage.hit_if(live.head.wide, CORNERS[9]);
-            let others = self.live.iter().flatten();
-            self.coverage.hit_if(others.into_iter().any(|other| other.ends_at < self.cycle), CORNERS[10]);
+            self.coverage.hit_if(others.iter().any(|other| other.ends_at < self.cycle), CORNERS[10]);
             self.coverage.hit_if(live.head.late > 0, CORNERS[11]);
-            self.coverage.hit_if(live.grouped(self.geometry), CORNERS[13]);
-            self.expected.extend(live.results(self.geometry, self.cycle, self.coverage));
+            self.coverage.hit_if(live.grouped(self.geometry), CORNERS[15]);
+            self.expected.extend(live.results(self.geometry, self.coverage));
         }
+        let waited = self.cycle - live.read_from - live.reads;
+        self.coverage.hit_if(waited == 1, CORNERS[14]);
+        live.reads += 1;
+        if live.reads > live.all_reads(self.geometry) || waited > 1 {
+            return Err(self.wrong(&format!("read {} of a head, {waited} cycles late", live.reads)));
+        }
+        // Of two groups the second one's read gives the result.
+        if !live.grouped(self.geometry) || live.reads % 2 == 0 {
+            self.due.push_back(self.cycle + RESULT_DELAY);
+        }
+        self.read_before = (live.read_from, self.cycle);
         self.live[bank] = Some(live);
         Ok(())
     }
@@ -445,8 +485,13 @@ impl Run<'_> {
         }
         self.done = HeadEnd::default();
         self.overflows.fill(false);
-        let is_due = self.expected.front().is_some_and(|expected| expected.due == self.cycle);
-        let due = if is_due { self.expected.pop_front() } else { None };
+        let is_due = self.due.front() == Some(&self.cycle);
+        let due = if is_due {
+            self.due.pop_front();
+            self.expected.pop_front()
+        } else {
+            None
+        };
         let attended = due.as_ref().map_or_else(Attended::default, |due| due.attended);
         if attended.valid != outputs.attended_o.valid || (attended.valid && attended != outputs.attended_o) {
             return Err(self.wrong(&format!("expected {attended:?}, got {:?}", outputs.attended_o)));
@@ -461,8 +506,8 @@ impl Run<'_> {
             self.overflows[row] = overflow;
         }
         if attended.last {
-            let reading = self.live.iter().flatten().find(|live| live.reading);
-            self.done = reading.map_or_else(HeadEnd::default, |live| live.end);
+            let ended = self.live.iter().flatten().find(|live| live.end.head == attended.head);
+            self.done = ended.map_or_else(HeadEnd::default, |live| live.end);
         }
         Ok(())
     }
@@ -485,7 +530,7 @@ impl Bench for NormaliserBench {
     type Case = Vec<Op>;
 
     fn corners(&self) -> &'static [&'static str] {
-        if self.geometry.segments == 2 { &CORNERS } else { &CORNERS[..13] }
+        if self.geometry.segments == 2 { &CORNERS } else { &CORNERS[..15] }
     }
 
     fn strategy(&self) -> BoxedStrategy<Vec<Op>> {
@@ -521,11 +566,13 @@ impl Bench for NormaliserBench {
             noise: 1,
             live: [None, None],
             expected: VecDeque::new(),
+            due: VecDeque::new(),
+            read_before: (0, 0),
             done: HeadEnd::default(),
             asked: AccRead::default(),
             answered: AccRead::default(),
             room_from: 0,
-            had_room: false,
+            had_room: [false; 2],
             cleared_at: 0,
             flags: vec![NormaliserFlags::default(); self.geometry.rows],
             overflows: vec![false; self.geometry.rows],

@@ -110,7 +110,8 @@ pub fn build(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, kind:
         verilate(spec, verilator, work)?;
         let verilate = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        let objects = compile_all(&spec.name, jobs(spec, kind, work)?, &compiler(verilator, cpp, work), work)?;
+        let objects =
+            compile_all(&spec.name, jobs(spec, kind, work)?, &compiler(verilator, cpp, work), work)?;
         match kind {
             Kind::Static => archive(&spec.name, &objects, &work.join(&library))?,
             Kind::Shared => {
@@ -232,8 +233,11 @@ fn jobs(spec: &Spec, kind: Kind, work: &Path) -> Result<Vec<(PathBuf, u32)>> {
         return Ok(vec![(unity, 1)]);
     }
     let slow = |p: &PathBuf| p.to_string_lossy().contains("Slow") || p.to_string_lossy().contains("__Syms");
-    let mut jobs: Vec<_> =
-        sources.into_iter().map(|p| (if slow(&p) || kind == Kind::Shared { 0 } else { 1 }, p)).map(|(o, p)| (p, o)).collect();
+    let mut jobs: Vec<_> = sources
+        .into_iter()
+        .map(|p| (if slow(&p) || kind == Kind::Shared { 0 } else { 1 }, p))
+        .map(|(o, p)| (p, o))
+        .collect();
     // The longest first, so that the cores finish together.
     jobs.sort_by_key(|(p, level)| {
         let size = std::fs::metadata(p).map(|m| m.len()).unwrap_or(0);

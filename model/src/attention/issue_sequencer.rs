@@ -45,6 +45,11 @@ packed_struct! {
 /// Slots that rule 3 asks for.
 const SPACING: u16 = 32;
 
+/// The accumulators are written from the last beat of the head's first tile on.
+const fn opens(tag: &WordTag) -> bool {
+    tag.head_first && tag.last && tag.part.0 == 0
+}
+
 /// Input ports.
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
@@ -170,9 +175,8 @@ impl IssueSequencer {
 
     /// May the beat of V go now?
     fn value_ok(&self, tag: &WordTag) -> bool {
-        let start = self.scored_q.0 != 0 && !(tag.head_first && self.open_q.0 == 2);
         let end = self.since_key_q.0 >= SPACING && self.since_end_q.0 >= SPACING;
-        (!tag.tile_first || start) && (!tag.last || end)
+        (!tag.tile_first || self.scored_q.0 != 0) && (!opens(tag) || self.open_q.0 != 2) && (!tag.last || end)
     }
 
     /// The bank that holds the operand of a beat of K.
@@ -303,8 +307,8 @@ impl IssueSequencer {
         }
         if tag.tile_first {
             self.scored_q = Uint(self.scored_q.0 - 1);
-            self.open_q = Uint(self.open_q.0 + u16::from(tag.head_first));
         }
+        self.open_q = Uint(self.open_q.0 + u16::from(opens(tag)));
         if tag.tile_last {
             self.tile_done_q = true;
             if tag.head_last {

@@ -12,34 +12,31 @@ use crate::block::{Bits, Block, Format, Uint, Visit, Visitor, Wide, low_u16};
 use crate::common::DelayLine;
 use crate::numerics::Float36;
 
-/// What is being done for the oldest head.
+/// What is being done for the oldest head whose reads have not begun.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 enum State {
     #[default]
     Wait,
     Total,
     Divide,
-    Read,
 }
 
 impl Bits for State {
     const WIDTH: u32 = 2;
-    const FORMAT: Format = Format::Enum(&["StateWait", "StateTotal", "StateDivide", "StateRead"]);
+    const FORMAT: Format = Format::Enum(&["StateWait", "StateTotal", "StateDivide"]);
     #[inline]
     fn to_bits(self) -> u64 {
         match self {
             Self::Wait => 0,
             Self::Total => 1,
             Self::Divide => 2,
-            Self::Read => 3,
         }
     }
     fn from_bits(bits: u64) -> Self {
         match bits & 3 {
             0 => Self::Wait,
             1 => Self::Total,
-            2 => Self::Divide,
-            _ => Self::Read,
+            _ => Self::Divide,
         }
     }
 }
@@ -67,12 +64,15 @@ pub struct Normaliser {
     wait_q: [Uint<7>; 2],
     state_q: State,
     count_q: Uint<2>,
+    reading_q: HeadEnd,
     read_q: Uint<7>,
     attended_q: [Attended; LAST + 1],
     grouped_q: bool,
     done: DelayLine<HeadEnd>,
+    first: DelayLine<bool>,
     segments: Vec<Denominator>,
     held_q: Vec<Float36>,
+    inverse_q: Vec<Float36>,
     rows: Vec<Row>,
     flags_q: Vec<NormaliserFlags>,
 }
@@ -130,12 +130,15 @@ impl Normaliser {
             wait_q: Default::default(),
             state_q: State::Wait,
             count_q: Uint(0),
+            reading_q: HeadEnd::default(),
             read_q: Uint(0),
             attended_q: Default::default(),
             grouped_q: false,
             done: DelayLine::new(LAST + 2),
+            first: DelayLine::new(ADD + FLOAT_LATENCY),
             segments: vec![Denominator::new(geometry.rows); geometry.segments],
             held_q: vec![Float36::ZERO; geometry.rows],
+            inverse_q: vec![Float36::ZERO; geometry.rows],
             rows: vec![Row::default(); geometry.rows],
             flags_q: vec![NormaliserFlags::default(); geometry.rows],
         }
@@ -159,30 +162,35 @@ impl Normaliser {
         self.done.output()
     }
 
-    /// The oldest head has a sum in each segment.
-    fn grouped(&self) -> bool {
-        let head = self.pending_q[0];
+    /// The head has a sum in each segment.
+    fn grouped(&self, head: HeadEnd) -> bool {
         self.geometry.segments == 2 && !head.int8 && !head.wide
     }
 
-    fn last_read(&self) -> bool {
-        let reads = if self.grouped() || self.pending_q[0].wide { 128 } else { 64 };
-        self.read_q.0 == reads - 1
+    /// The denominators of the head that is worked on are final and have not been taken.
+    fn ready(&self) -> bool {
+        self.state_q == State::Wait && self.pending_q[0].valid && self.wait_q[0].0 == 0
     }
 
-    /// The read of this cycle.
+    /// Numerators are at the adders.
+    fn add_busy(&self) -> bool {
+        self.attended_q[ADD].valid
+    }
+
+    /// The read of this cycle. None while one waits, for denominators that need the adders.
     fn read(&self) -> Option<Read> {
-        if self.state_q != State::Read {
+        if !self.reading_q.valid || (self.ready() && self.add_busy()) {
             return None;
         }
-        let head = self.pending_q[0];
+        let head = self.reading_q;
+        let grouped = self.grouped(head);
+        let reads = if grouped || head.wide { 128 } else { 64 };
         let count = self.read_q.0;
         let bit = |n: u16, at: u16| n >> at & 1 == 1;
-        let (block, lane) =
-            if self.grouped() { (count >> 6, count >> 1 & 31) } else { (count >> 5, count & 31) };
+        let (block, lane) = if grouped { (count >> 6, count >> 1 & 31) } else { (count >> 5, count & 31) };
         let (part, segment, chain) = if self.geometry.segments == 1 {
             (bit(block, 1), false, bit(block, 0))
-        } else if self.grouped() {
+        } else if grouped {
             (false, bit(count, 0), bit(block, 0))
         } else if head.int8 {
             (false, bit(block, 0), bit(block, 1))
@@ -198,8 +206,8 @@ impl Normaliser {
         Some(Read {
             access: AccRead { valid: true, segment: Uint(u16::from(segment)), chain, address: Uint(address) },
             attended: Attended {
-                valid: !self.grouped() || segment,
-                last: self.last_read(),
+                valid: !grouped || segment,
+                last: count == reads - 1,
                 head: head.head,
                 block: Uint(block),
                 lane: Uint(lane),
@@ -208,12 +216,12 @@ impl Normaliser {
     }
 
     /// Takes the oldest head off the queue and a new one on.
-    fn queue(&mut self, pop: bool, i: &Inputs) {
+    fn queue(&mut self, take: bool, i: &Inputs) {
         let rows = self.geometry.rows;
         for wait in &mut self.wait_q {
             wait.0 = wait.0.saturating_sub(1);
         }
-        if pop {
+        if take {
             self.pending_q = [self.pending_q[1], HeadEnd::default()];
             self.rows_q.copy_within(rows.., 0);
             self.rows_q[rows..].fill(false);
@@ -254,14 +262,16 @@ impl Block for Normaliser {
 
     fn clock(&mut self, i: &Inputs) {
         let head = self.pending_q[0];
-        let grouped = self.grouped();
+        let grouped = self.grouped(head);
         let read = self.read();
+        let add_busy = self.add_busy();
+        let last_read = read.as_ref().is_some_and(|read| read.attended.last);
 
-        // ---- steps ----
-        let add_busy = self.attended_q[ADD].valid;
-        let begin = self.state_q == State::Wait && head.valid && self.wait_q[0].0 == 0 && !add_busy;
+        // ---- steps up to the reads ----
+        let begin = self.ready() && !add_busy;
         let start = self.state_q == State::Total && self.count_q.0 == 0;
-        let pop = self.state_q == State::Read && self.last_read();
+        let divided = self.state_q == State::Divide && self.rows.iter().all(|row| row.reciprocal.done());
+        let take = divided && i.out_ready_i && (!self.reading_q.valid || last_read);
         match self.state_q {
             State::Wait if begin => {
                 self.count_q = Uint(low_u16(FLOAT_LATENCY as u64 - 1));
@@ -269,20 +279,12 @@ impl Block for Normaliser {
             }
             State::Total if start => self.state_q = State::Divide,
             State::Total => self.count_q.0 -= 1,
-            State::Divide if i.out_ready_i && self.rows.iter().all(|row| row.reciprocal.done()) => {
-                self.read_q = Uint(0);
-                self.state_q = State::Read;
-            }
-            State::Read => {
-                self.read_q.0 = (self.read_q.0 + 1) % 128;
-                if pop {
-                    self.state_q = State::Wait;
-                }
-            }
+            State::Divide if take => self.state_q = State::Wait,
             State::Wait | State::Divide => {}
         }
 
         // ---- rows ----
+        let copy = self.first.output();
         for (r, row) in self.rows.iter_mut().enumerate() {
             let total = row.add.sum().value;
             let used = self.rows_q[r];
@@ -304,7 +306,10 @@ impl Block for Normaliser {
                 (zero, zero)
             };
             let wanted = self.attended_q[ADD + FLOAT_LATENCY].valid;
-            row.multiply.advance(total, if wanted { row.reciprocal.result() } else { zero });
+            row.multiply.advance(total, if wanted { self.inverse_q[r] } else { zero });
+            if copy {
+                self.inverse_q[r] = row.reciprocal.result();
+            }
             row.reciprocal.advance(start.then_some(if used { total } else { zero }));
             row.add.advance(a, b);
         }
@@ -313,14 +318,27 @@ impl Block for Normaliser {
         // ---- what goes with the data ----
         self.attended_q.copy_within(..LAST, 1);
         self.attended_q[0] = read.as_ref().map_or_else(Attended::default, |read| read.attended);
-        self.grouped_q = read.is_some() && grouped;
-        self.done.clock(if pop { head } else { HeadEnd::default() });
+        self.grouped_q = read.is_some() && self.grouped(self.reading_q);
+        self.done.clock(if last_read { self.reading_q } else { HeadEnd::default() });
+        self.first.clock(read.is_some() && self.read_q.0 == 0);
+
+        // ---- reads ----
+        if read.is_some() {
+            self.read_q.0 = (self.read_q.0 + 1) % 128;
+        }
+        if last_read {
+            self.reading_q = HeadEnd::default();
+        }
+        if take {
+            self.read_q = Uint(0);
+            self.reading_q = head;
+        }
 
         let segments = self.segments.len();
         for (s, segment) in self.segments.iter_mut().enumerate() {
             segment.advance(i.tile_sum_i.iter().skip(s).step_by(segments).copied());
         }
-        self.queue(pop, i);
+        self.queue(take, i);
     }
 
     fn reset(&mut self) {
@@ -336,11 +354,15 @@ impl Visit for Normaliser {
         v.array("wait_q", &mut self.wait_q);
         v.bits("state_q", &mut self.state_q);
         v.bits("count_q", &mut self.count_q);
+        v.bits("reading_q", &mut self.reading_q);
         v.bits("read_q", &mut self.read_q);
         v.array("attended_q", &mut self.attended_q);
         v.bits("grouped_q", &mut self.grouped_q);
         v.enter("u_done", None);
         self.done.visit(v);
+        v.leave();
+        v.enter("u_first", None);
+        self.first.visit(v);
         v.leave();
         for (s, segment) in self.segments.iter_mut().enumerate() {
             v.enter("gen_segment", Some(s));
@@ -350,6 +372,7 @@ impl Visit for Normaliser {
             v.leave();
         }
         v.packed("held_q", &mut self.held_q);
+        v.packed("inverse_q", &mut self.inverse_q);
         for (r, row) in self.rows.iter_mut().enumerate() {
             v.enter("gen_row", Some(r));
             v.enter("u_add", None);
