@@ -8,7 +8,13 @@ use std::time::Duration;
 
 use tandem::engine::FailureFiles;
 use tandem::jobs::fuzz::{Options, run};
+use tandem::lockstep::Lockstep;
+use tandem_model::array::Geometry;
+use tandem_model::attention::attention_engine::AttentionEngine;
 use tandem_model::devices::{Device, Kind};
+use tandem_testbenches::attention::pages::pack;
+use tandem_testbenches::attention::suite::cases;
+use tandem_testbenches::attention::{EngineDriver, Job};
 use tandem_testbenches::property::Limits;
 
 fn rtl_equals_model(kind: Kind) {
@@ -59,4 +65,27 @@ fn attention_engines_in_lockstep() {
 #[test]
 fn normalisers_in_lockstep() {
     rtl_equals_model(Kind::Normaliser);
+}
+
+/// The named suite of attention, its shorter cases: RTL, model and reference give the same bits.
+#[test]
+fn named_suite_of_attention_in_lockstep() {
+    let mut heads = 0;
+    for geometry in Geometry::ALL {
+        for case in cases().into_iter().filter(|case| case.tokens <= 300) {
+            let (session, queries) = case.generate(geometry.rows);
+            let pages = pack(&session, geometry);
+            let device = Device::of(Kind::Attention, geometry).name;
+            let mut engine = Lockstep::linked(device, AttentionEngine::new(geometry), case.seed).unwrap();
+            let mut driver = EngineDriver::new(geometry, &mut engine).unwrap();
+            let job = Job { session: &session, pages: &pages, queries: &queries, resident: None };
+            let results = driver.run(&[job], false, &mut |_| Ok(()));
+            let results = results.unwrap_or_else(|e| panic!("{device} {case:?}: {e}"));
+            let want: Vec<_> = session.attend(geometry, &queries).into_iter().map(|row| row.values).collect();
+            assert_eq!(results[0].values, want, "{device} {case:?}");
+            engine.finish().unwrap();
+            heads += 1;
+        }
+    }
+    assert!(heads > 100, "{heads} heads");
 }
