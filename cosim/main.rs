@@ -294,6 +294,12 @@ fn run_matvec(options: &Options, json: bool) -> anyhow::Result<ExitCode> {
 fn run_attend(options: &Options, json: bool) -> anyhow::Result<ExitCode> {
     let mut table = Table::new(json, ["heads", "tokens"]);
     let report = attend::run(options, |h| table.head(h))?;
+    let beyond: u64 = report.heads.iter().map(|h| h.beyond).sum();
+    if beyond > 0 && !json {
+        say!(
+            "\n{beyond} rows have scores beyond +-1023 or results beyond binary32: no error is promised for them"
+        );
+    }
     let done = format!("{} of {} heads of K and V", report.heads.len(), report.of_heads);
     conclude(options, json, &report, &report.totals, &done)
 }

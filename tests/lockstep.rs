@@ -12,10 +12,12 @@ use tandem::lockstep::Lockstep;
 use tandem_model::array::Geometry;
 use tandem_model::attention::attention_engine::AttentionEngine;
 use tandem_model::devices::{Device, Kind};
+use tandem_testbenches::array::Stream;
 use tandem_testbenches::attention::pages::pack;
 use tandem_testbenches::attention::suite::cases;
-use tandem_testbenches::attention::{EngineDriver, Job};
+use tandem_testbenches::attention::{EngineDriver, Job, Queries, Session};
 use tandem_testbenches::property::Limits;
+use tandem_testbenches::random::{Flavour, Source};
 
 fn rtl_equals_model(kind: Kind) {
     let seed = std::env::var("TANDEM_SEED").map_or(1, |text| text.parse().expect("TANDEM_SEED is a number"));
@@ -88,4 +90,29 @@ fn named_suite_of_attention_in_lockstep() {
         }
     }
     assert!(heads > 100, "{heads} heads");
+}
+
+/// Windows at the end of a long session: the upper bits of positions and addresses.
+#[test]
+fn far_positions_in_lockstep() {
+    const TOKENS: usize = 300_000;
+    let mut source = Source::new(1, Flavour::Plain);
+    let mut stream = || Stream::Fp4((0..2 * TOKENS).map(|_| source.fp4_block()).collect());
+    let session = Session { head_dim: 64, keys: stream(), values: stream() };
+    for geometry in Geometry::ALL {
+        let mut source = Source::new(2, Flavour::Plain);
+        let rows: Vec<Vec<_>> =
+            (0..geometry.rows).map(|_| vec![source.int8_block(), source.int8_block()]).collect();
+        let positions = (0..rows.len()).map(|row| u32::try_from(TOKENS - 1 - row).unwrap()).collect();
+        let queries = Queries { rows, positions, causal: true, window: 70 };
+        let pages = pack(&session, geometry);
+        let device = Device::of(Kind::Attention, geometry).name;
+        let mut engine = Lockstep::linked(device, AttentionEngine::new(geometry), 1).unwrap();
+        let mut driver = EngineDriver::new(geometry, &mut engine).unwrap();
+        let job = Job { session: &session, pages: &pages, queries: &queries, resident: None };
+        let results = driver.run(&[job], false, &mut |_| Ok(())).unwrap();
+        let want: Vec<_> = session.attend(geometry, &queries).into_iter().map(|row| row.values).collect();
+        assert_eq!(results[0].values, want, "{device}");
+        engine.finish().unwrap();
+    }
 }

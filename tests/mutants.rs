@@ -581,7 +581,8 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
                 seed: 1,
             };
             let heads = [2, 0, 0, 0, 0].map(head).to_vec();
-            let short = attention::Case { heads, stalls: None, fill_first: false, reset_after: None };
+            let short =
+                attention::Case { heads, stalls: None, ring: 0, fill_first: false, reset_after: None };
             hunt(&AttentionBench { geometry }, vec![short], device, &library)
         }
     };

@@ -40,6 +40,8 @@ pub struct HeadReport {
     pub error: f64,
     /// Relative L2 error against the unquantised q, k and v: what the formats cost, too.
     pub quantisation: f64,
+    /// Rows with a score beyond the fixed point or a result beyond binary32: no error is promised for them.
+    pub beyond: u64,
 }
 
 /// The whole run.
@@ -105,6 +107,13 @@ struct Head {
     passes: Vec<Queries>,
 }
 
+/// What the results of a head are worth.
+struct Judged {
+    error: f64,
+    quantisation: f64,
+    beyond: u64,
+}
+
 impl Head {
     fn new(options: &Options, shape: Shape, layer: &Layer, kv_head: usize) -> Self {
         let geometry = options.geometry;
@@ -143,25 +152,37 @@ impl Head {
         })
     }
 
-    /// Compares results with binary64: all must lie within the documented bound.
+    /// Compares results with the untimed reference, bit for bit, and with binary64: within the documented bound.
     fn judge(
         &self,
         options: &Options,
         shape: Shape,
         layer: &Layer,
         results: &[JobResult],
-    ) -> anyhow::Result<[f64; 2]> {
+    ) -> anyhow::Result<Judged> {
         let (mut error, mut quantisation) = (Deviation::default(), Deviation::default());
+        let mut beyond = 0;
         for ((queries, rows), result) in self.passes.iter().zip(&self.rows).zip(results) {
             let figures = self.session.figures(options.geometry, queries);
-            for ((figures, values), &(token, head)) in figures.iter().zip(&result.values).zip(rows) {
-                let values: Vec<f64> = values.iter().map(|&bits| f64::from(f32::from_bits(bits))).collect();
-                within(&values, &figures.exact, &figures.bound, token, head)?;
+            let want = self.session.attend(options.geometry, queries);
+            for (row, &(token, head)) in rows.iter().enumerate() {
+                let (figures, want) = (&figures[row], &want[row]);
+                if result.values[row] != want.values {
+                    return Err(WrongAnswer(format!("token {token}, head {head}")).into());
+                }
+                let values: Vec<f64> =
+                    want.values.iter().map(|&bits| f64::from(f32::from_bits(bits))).collect();
+                // The bound is promised where no flag says that a number left its range.
+                if want.flags.clamped || want.flags.overflow {
+                    beyond += 1;
+                } else {
+                    within(&values, &figures.exact, &figures.bound, token, head)?;
+                }
                 error.add(&values, figures.exact.iter().copied());
                 quantisation.add(&values, unquantised(shape, layer, token, head));
             }
         }
-        Ok([error.relative(), quantisation.relative()])
+        Ok(Judged { error: error.relative(), quantisation: quantisation.relative(), beyond })
     }
 }
 
@@ -270,7 +291,7 @@ fn attend_layer(
 ) -> anyhow::Result<Vec<HeadReport>> {
     let heads: Vec<Head> = (0..shape.kv_heads).map(|h| Head::new(options, shape, layer, h)).collect();
     // What fits stays in the banks for all passes; else every pass streams it in anew.
-    driver.forget();
+    driver.forget(0);
     let stride = |h: &Head| h.pages.len() * PageLayout::of(&h.session, options.geometry).stride();
     let fits = heads.iter().map(stride).sum::<usize>() <= driver.room();
     let mut jobs = Vec::new();
@@ -278,8 +299,7 @@ fn attend_layer(
         let base = if fits { Some(driver.keep(&head.session, &head.pages).map_err(unbox)?) } else { None };
         jobs.extend(head.jobs(base));
     }
-    let words: u64 = jobs.len() as u64;
-    let bar = progress(words, &format!("layer {index}"));
+    let bar = progress(jobs.len() as u64, &format!("layer {index}"));
     let mut last_end = driver.now();
     let results = driver.run(&jobs, false, &mut |progressed| {
         bar.set_position(progressed.heads);
@@ -293,7 +313,7 @@ fn attend_layer(
     for (kv_head, head) in heads.iter().enumerate() {
         let own;
         (own, rest) = rest.split_at(head.passes.len());
-        let [error, quantisation] = head.judge(options, shape, layer, own)?;
+        let Judged { error, quantisation, beyond } = head.judge(options, shape, layer, own)?;
         let end = own.last().map_or(last_end, |r| r.end);
         let (cycles, payload) = (end - last_end, own.iter().map(|r| r.payload).sum::<u64>());
         last_end = end;
@@ -308,6 +328,7 @@ fn attend_layer(
             utilisation: as_f64(payload) / as_f64(cycles * options.geometry.word_bytes() as u64),
             error,
             quantisation,
+            beyond,
         });
     }
     Ok(reports)

@@ -547,7 +547,7 @@ pub fn campaign(
 ) -> Result<CampaignReport, DutError> {
     let mut state = seed;
     let mut driver = Driver::new(geometry, dut)?;
-    let words = geometry.words().min(256);
+    let words = geometry.words();
     let fills = low_u16(words as u64);
     let seed = split_mix(&mut state);
     let traffic = Traffic { fills, start: 0, stride: 1, reads: 0, read_stride: 0, idle: 0, seed };

@@ -202,7 +202,7 @@ fn speed_group(prefix: &str, speeds: [f64; 3], work: &str, rounds: usize) -> Vec
 
 /// Soft errors in the banks, in lockstep: what became of them.
 fn secded_figures(quick: bool) -> anyhow::Result<Vec<Figure>> {
-    let errors = if quick { 10_000 } else { 100_000 };
+    let errors = if quick { 20_000 } else { 100_000 };
     let device = Device::of(Kind::Sram, SMALL).name;
     let mut lockstep = Lockstep::linked(device, BankGroup::new(SMALL), 1)?;
     let report = campaign(SMALL, &mut lockstep, errors, 1).map_err(unbox)?;

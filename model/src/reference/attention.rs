@@ -185,15 +185,27 @@ pub struct Attended {
     pub denominator: Float36,
 }
 
-/// The keys that are fetched for these rows: from the start of the first visible one's tile (32 tokens per group)
-/// to the last visible one. Their scales can raise `nan_scale` in every row, masked or not.
+/// The keys that are fetched for these rows: from the start of the tile (32 tokens per group) of the first key that a
+/// row sees, as many beats as it takes to the last one. A beat brings a token of every group, so tokens behind the last
+/// one may come along. The scales of all of them can raise `nan_scale` in every row, masked or not.
 #[must_use]
-pub fn fetched_keys(head: &Head<'_>, queries: &[Query<'_>]) -> Range<usize> {
-    let first = queries.iter().map(|q| q.visible.start).min().unwrap_or(0);
-    let end = queries.iter().map(|q| q.visible.end).max().unwrap_or(0);
+pub fn fetched_keys(head: &Head<'_>, queries: &[Query<'_>]) -> Vec<usize> {
+    let Range { start, end } = seen_keys(head, queries);
     let tile = TOKENS * head.groups;
-    let start = first - first % tile;
-    start..end.max(start)
+    let comes = |key: &usize| {
+        let first = key - (key - start) % tile;
+        (key - first) % TOKENS < end.saturating_sub(first).min(TOKENS)
+    };
+    (start..head.tokens().min(end.next_multiple_of(tile))).filter(comes).collect()
+}
+
+/// From the start of the first visible key's tile to the last visible key. Rows that see nothing do not count.
+fn seen_keys(head: &Head<'_>, queries: &[Query<'_>]) -> Range<usize> {
+    let seen = || queries.iter().map(|q| &q.visible).filter(|keys| !keys.is_empty());
+    let first = seen().map(|keys| keys.start).min().unwrap_or(0);
+    let end = seen().map(|keys| keys.end).max().unwrap_or(0);
+    let tile = TOKENS * head.groups;
+    first - first % tile..end
 }
 
 /// Attention of all rows.
@@ -204,13 +216,20 @@ pub fn fetched_keys(head: &Head<'_>, queries: &[Query<'_>]) -> Range<usize> {
 pub fn attend(head: &Head<'_>, queries: &[Query<'_>]) -> Vec<Attended> {
     assert_eq!(head.keys.len(), head.tokens() * head.blocks, "blocks of whole tokens");
     assert_eq!(head.keys.len(), head.values.len(), "K and V of the same tokens");
-    let fetched = fetched_keys(head, queries);
-    assert!(fetched.is_empty() || fetched.end <= head.tokens(), "rows see keys that exist");
-    queries.iter().map(|query| attend_row(head, query, fetched.clone())).collect()
+    let seen = seen_keys(head, queries);
+    assert!(seen.is_empty() || seen.end <= head.tokens(), "rows see keys that exist");
+    let behind: Vec<usize> = fetched_keys(head, queries).into_iter().filter(|&key| key >= seen.end).collect();
+    queries.iter().map(|query| attend_row(head, query, seen.clone(), &behind)).collect()
 }
 
-fn attend_row(head: &Head<'_>, query: &Query<'_>, fetched: Range<usize>) -> Attended {
+/// `behind`: keys that come along with those that a row sees.
+fn attend_row(head: &Head<'_>, query: &Query<'_>, fetched: Range<usize>, behind: &[usize]) -> Attended {
     let mut flags = Flags { empty: query.visible.is_empty(), ..Flags::default() };
+    for &key in behind {
+        let (_, raised) = gemv_row(head.keys.token(key, head.blocks), query.blocks);
+        flags.nan_scale |= raised.nan_scale;
+        flags.saturated |= raised.saturated;
+    }
     let mut scores = Vec::with_capacity(fetched.len());
     let mut weights = Vec::with_capacity(fetched.len());
     for key in fetched.clone() {

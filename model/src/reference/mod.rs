@@ -2,6 +2,9 @@
 //! Untimed references: straight-line code from the definition, in exact integers. They share nothing with the
 //! cycle model but the format types.
 //!
+//! `attention` says the whole of attention once, from scores to binary32. `softmax` and `divide` say its parts a second time,
+//! for the test benches of those blocks: two readings of one definition, which the engine's bench holds against each other.
+//!
 //! `tests/independence.rs` reads these sources and enforces it: a format type is used as a carrier of bits
 //! (codes in, codes out); what the bits mean is written here a second time.
 

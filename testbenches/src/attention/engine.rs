@@ -18,7 +18,7 @@ use crate::bench::WrongAnswer;
 use crate::dut::{Dut, DutError};
 use crate::random::split_mix;
 
-/// Cycles without a result or a word read after which the engine counts as hung.
+/// Cycles without a result or a released tile, beyond those that a head's words take, after which the engine counts as hung.
 const PATIENCE: u64 = 5_000;
 
 /// One head to attend to.
@@ -50,7 +50,7 @@ pub struct JobResult {
     pub words: u64,
     /// Those of them that hold elements: beats of the array.
     pub beats: u64,
-    /// Bytes of them that hold elements and scales of tokens that a row sees a tile of.
+    /// Bytes of elements and scales in them, of the tokens from the first tile that a row sees to the last key that one does.
     pub payload: u64,
 }
 
@@ -125,6 +125,9 @@ struct FillTile {
 struct Running {
     index: usize,
     head_dim: usize,
+    /// Context, and results so far.
+    context: u16,
+    count: usize,
 }
 
 /// Driver of an attention engine.
@@ -142,6 +145,8 @@ pub struct EngineDriver<'a> {
     ring: usize,
     taken: VecDeque<usize>,
     used: usize,
+    /// A word was offered and not taken.
+    fill_offered: bool,
 }
 
 impl<'a> EngineDriver<'a> {
@@ -165,6 +170,7 @@ impl<'a> EngineDriver<'a> {
             ring: 0,
             taken: VecDeque::new(),
             used: 0,
+            fill_offered: false,
         };
         driver.reset()?;
         Ok(driver)
@@ -181,6 +187,7 @@ impl<'a> EngineDriver<'a> {
         }
         self.outputs = self.dut.outputs();
         self.fills.clear();
+        self.fill_offered = false;
         self.taken.clear();
         (self.contexts, self.ring, self.used) = (0, 0, 0);
         Ok(())
@@ -223,10 +230,10 @@ impl<'a> EngineDriver<'a> {
         self.dut.upset(memory, entry, bit)
     }
 
-    /// Gives up what lies in the banks. Nothing may be running.
-    pub fn forget(&mut self) {
+    /// Gives up what lies in the banks: what comes next is put at `start`. Nothing may be running.
+    pub fn forget(&mut self, start: usize) {
         self.taken.clear();
-        (self.ring, self.used) = (0, 0);
+        (self.ring, self.used) = (start, 0);
     }
 
     /// Words of the banks that are still free for [`EngineDriver::keep`].
@@ -318,7 +325,8 @@ impl<'a> EngineDriver<'a> {
         if starts && self.used + tile.stride > capacity {
             return;
         }
-        if hold {
+        // What was offered once stays until it is taken.
+        if hold && !self.fill_offered {
             return;
         }
         if starts {
@@ -330,6 +338,7 @@ impl<'a> EngineDriver<'a> {
         let last = tile.words.len() == 1;
         inputs.fill_i = BankFill { valid: true, commit: tile.commit && last, address: Uint(*address) };
         inputs.fill_data_i = bytes.iter().map(|&b| Uint(u16::from(b))).collect();
+        self.fill_offered = !self.outputs.fill_ready_o;
         if self.outputs.fill_ready_o {
             tile.words.pop_front();
             if last {
@@ -431,6 +440,8 @@ impl<'a> EngineDriver<'a> {
         let mut operands = VecDeque::new();
         let (mut written, mut given, mut done) = (0, 0, 0);
         let mut running: VecDeque<Running> = VecDeque::new();
+        let (mut offered, mut ended) = (false, VecDeque::new());
+        let patience = PATIENCE + results.iter().map(|r| r.words).max().unwrap_or(0);
         let mut last = self.now;
         while done < jobs.len() {
             let holds = self.stalls.as_mut().map_or([false; 3], Stalls::holds);
@@ -447,15 +458,25 @@ impl<'a> EngineDriver<'a> {
                     Some(_) => {}
                 }
             }
-            if given < written && self.outputs.command_ready_o && !holds[1] {
+            // What was offered once stays until it is taken.
+            if given < written && (offered || !holds[1]) {
+                offered = !self.outputs.command_ready_o;
                 let job = &jobs[given];
                 inputs.command_i = Self::command(job, bases[given]);
                 for (r, &position) in job.queries.positions.iter().enumerate() {
                     inputs.positions_i[r] = Wide(u64::from(position));
                     inputs.rows_i[r] = true;
                 }
-                running.push_back(Running { index: given, head_dim: job.session.head_dim });
-                given += 1;
+                if !offered {
+                    let context = low_u16((contexts[given] % CONTEXTS) as u64);
+                    running.push_back(Running {
+                        index: given,
+                        head_dim: job.session.head_dim,
+                        context,
+                        count: 0,
+                    });
+                    given += 1;
+                }
             }
             if let Some((write, data)) = operands.pop_front() {
                 inputs.operand_write_i = write;
@@ -469,22 +490,31 @@ impl<'a> EngineDriver<'a> {
                 let position = running.iter().position(|r| jobs[r.index].needed(self.geometry).is_none());
                 let refused = position.and_then(|p| running.remove(p));
                 let refused = refused.ok_or_else(|| wrong("a head was refused that has keys"))?;
+                if self.outputs.refused_o.head.0 != refused.context {
+                    return Err(wrong(&format!("a head was refused as {:?}", self.outputs.refused_o)));
+                }
                 results[refused.index].refused = true;
                 results[refused.index].values.clear();
                 results[refused.index].end = self.now;
                 done += 1;
             }
-            if self.collect(&mut running, &mut results)? {
+            let head_done = self.outputs.head_done_o;
+            if head_done.valid {
+                if ended.pop_front() != Some(head_done.head.0) {
+                    return Err(wrong(&format!("a head is done that has not ended: {head_done:?}")));
+                }
                 (done, finished) = (done + 1, finished + 1);
             }
+            ended.extend(self.collect(&mut running, &mut results)?);
             if self.outputs.attended_o.valid || self.outputs.released_o {
                 last = self.now;
             }
-            if self.now > last + PATIENCE {
-                return Err(wrong(&format!(
-                    "no result for {PATIENCE} clocks, {done} of {} heads done",
+            if self.now > last + patience {
+                let what = format!(
+                    "the engine hangs: nothing for {patience} clocks, {done} of {} heads done",
                     jobs.len()
-                )));
+                );
+                return Err(wrong(&what));
             }
         }
         Ok(results)
@@ -507,27 +537,37 @@ impl<'a> EngineDriver<'a> {
         Ok(())
     }
 
-    /// Takes this clock's results. True when a head gave its last one.
-    fn collect(&self, running: &mut VecDeque<Running>, results: &mut [JobResult]) -> Result<bool, DutError> {
+    /// Takes this clock's results. Returns the context of a head that gave its last one.
+    fn collect(
+        &self,
+        running: &mut VecDeque<Running>,
+        results: &mut [JobResult],
+    ) -> Result<Option<u16>, DutError> {
         let attended = self.outputs.attended_o;
         if !attended.valid {
-            return Ok(false);
+            return Ok(None);
         }
-        let head = running.front().ok_or_else(|| wrong("results without a head"))?;
+        let head = running.front_mut().ok_or_else(|| wrong("results without a head"))?;
         let result = &mut results[head.index];
         let element = usize::from(attended.block.0) * SEGMENT_LANES + usize::from(attended.lane.0);
-        if element >= head.head_dim {
-            return Err(wrong(&format!("element {element} of a head of {}", head.head_dim)));
+        let last = head.count + 1 == head.head_dim;
+        if (attended.head.0, element, attended.last) != (head.context, head.count, last) {
+            let expected = (head.context, head.count, last);
+            return Err(wrong(&format!("{attended:?} instead of (head, element, last) = {expected:?}")));
         }
         for (row, value) in result.values.iter_mut().zip(&self.outputs.values_o) {
             row[element] = u32::try_from(value.0).expect("32 bits");
         }
-        result.poisoned |= self.outputs.poisoned_o;
-        if attended.last {
-            result.end = self.now;
-            running.pop_front();
+        if head.count > 0 && result.poisoned != self.outputs.poisoned_o {
+            return Err(wrong("only some results of a head are marked as beyond repair"));
         }
-        Ok(attended.last)
+        result.poisoned = self.outputs.poisoned_o;
+        head.count += 1;
+        if last {
+            result.end = self.now;
+            return Ok(running.pop_front().map(|head| head.context));
+        }
+        Ok(None)
     }
 }
 

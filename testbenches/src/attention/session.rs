@@ -4,7 +4,7 @@
 use tandem_model::array::Geometry;
 use tandem_model::array::types::SEGMENT_LANES;
 use tandem_model::numerics::MxInt8Block;
-use tandem_model::reference::attention::{Attended, Head, Query, Tokens, attend, visible_keys};
+use tandem_model::reference::attention::{Attended, Head, Query, Tokens, attend, fetched_keys, visible_keys};
 use tandem_model::reference::attention_error::{Figures, figures};
 
 use crate::array::{HeadLayout, Stream};
@@ -70,6 +70,17 @@ impl Session {
     pub fn figures(&self, geometry: Geometry, queries: &Queries) -> Vec<Figures> {
         let head = self.head(self.layout(geometry).groups);
         self.queries(queries).iter().map(|query| figures(&head, query)).collect()
+    }
+
+    /// A block of K of a key that is fetched for these queries has scale code 255.
+    #[must_use]
+    pub fn fetches_nan(&self, geometry: Geometry, queries: &Queries) -> bool {
+        let fetched = fetched_keys(&self.head(self.layout(geometry).groups), &self.queries(queries));
+        let mut blocks = fetched.into_iter().flat_map(|key| key * self.blocks()..(key + 1) * self.blocks());
+        match &self.keys {
+            Stream::Fp4(keys) => blocks.any(|at| keys[at].scale.is_nan()),
+            Stream::Int8(keys) => blocks.any(|at| keys[at].scale.is_nan()),
+        }
     }
 
     fn head(&self, groups: usize) -> Head<'_> {
