@@ -494,6 +494,29 @@ fn engines_agree_on_attention() {
     assert_ne!(errors[0], errors[1]);
 }
 
+/// q and k 64 times as large: scores leave the fixed point. That is no fault of the design.
+#[test]
+fn scores_beyond_the_fixed_point_are_told() {
+    let folder = with_model();
+    alter_weights(folder.path(), |header, data| {
+        for (name, tensor) in header.as_object().unwrap() {
+            if name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight") {
+                let offset = |i: usize| usize::try_from(tensor["data_offsets"][i].as_u64().unwrap()).unwrap();
+                // 2^6 in the exponent of a bfloat16.
+                for element in data[offset(0)..offset(1)].chunks_exact_mut(2) {
+                    let bits = u16::from_le_bytes([element[0], element[1]]);
+                    element.copy_from_slice(&(bits + (6 << 7)).to_le_bytes());
+                }
+            }
+        }
+    });
+    let ran = attend(folder.path(), &["--engine", "model"]);
+    ran.good().unwrap();
+    assert!(ran.stdout.contains("no error is promised for them"), "{}", ran.stdout);
+    let json = attend(folder.path(), &["--engine", "model", "--json"]).json();
+    assert!(heads(&json, "beyond").iter().any(|rows| rows.as_u64() > Some(0)), "{json}");
+}
+
 /// Heads of 128 lie alike in both geometries; on the slim one K and V are filled in while they are read.
 #[test]
 fn stalls_and_geometries_change_no_result_of_attention() {
