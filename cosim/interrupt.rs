@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Ctrl-C: long work looks at a flag and stops with its figures so far.
+//! Ctrl-C, or SIGTERM: long work looks at a flag and stops with its figures so far.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Lets Ctrl-C raise the flag. A second Ctrl-C ends the program at once.
+/// Lets Ctrl-C and SIGTERM raise the flag. The second time ends the program at once.
 ///
 /// # Errors
 /// When the handler cannot be installed.
@@ -22,7 +22,7 @@ pub fn install() -> Result<(), ctrlc::Error> {
     })
 }
 
-/// True once Ctrl-C was pressed.
+/// True once one of them came.
 #[must_use]
 pub fn raised() -> bool {
     STOP.load(Ordering::Relaxed)

@@ -654,11 +654,11 @@ fn verilator_of_the_project_is_found() {
     assert!(message.contains(&format!("found {}", root.display())), "{message}");
 }
 
-// ---- Ctrl-C ----
+// ---- Ctrl-C, and being told to end ----
 
-/// Runs a command, interrupts it as soon as `ready` says so of its output, and gives code, output and errors.
+/// Runs a command, sends it a signal as soon as `ready` says so of its output, and gives code, output and errors.
 #[cfg(unix)]
-fn interrupted(folder: &Path, args: &[&str], ready: &str) -> (Option<i32>, String, String) {
+fn interrupted(folder: &Path, args: &[&str], signal: &str, ready: &str) -> (Option<i32>, String, String) {
     use std::io::{BufRead, BufReader, Read};
     use std::process::Stdio;
 
@@ -674,7 +674,7 @@ fn interrupted(folder: &Path, args: &[&str], ready: &str) -> (Option<i32>, Strin
     while !text.contains(ready) {
         assert_ne!(lines.read_line(&mut text).unwrap(), 0, "ended before {ready:?}: {text}");
     }
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     lines.read_to_string(&mut text).unwrap();
     let ended = child.wait_with_output().unwrap();
@@ -687,7 +687,7 @@ fn interrupted_matvec_gives_its_figures_so_far() {
     let folder = with_model();
     let prompt = "the value is moved into the closure ".repeat(12);
     let args = ["matvec", "--model", "model", "--geometry", "slim", "--prompt", &prompt];
-    let (code, text, errors) = interrupted(folder.path(), &args, "layer 0 q_proj");
+    let (code, text, errors) = interrupted(folder.path(), &args, "-INT", "layer 0 q_proj");
     assert_eq!(code, Some(130), "{text}{errors}");
     assert!(text.contains(" of 22 matrices, ") && !text.contains("\n22 of 22 "), "{text}");
     assert!(text.contains("compared at each of "), "{text}");
@@ -700,7 +700,7 @@ fn interrupted_attention_gives_its_figures_so_far() {
     let folder = with_model();
     let prompt = "the value is moved into the closure ".repeat(12);
     let args = ["attend", "--model", "model", "--geometry", "slim", "--kv", "int8", "--prompt", &prompt];
-    let (code, text, errors) = interrupted(folder.path(), &args, "layer 0 heads");
+    let (code, text, errors) = interrupted(folder.path(), &args, "-TERM", "layer 0 heads");
     assert_eq!(code, Some(130), "{text}{errors}");
     assert!(text.contains(" of 6 heads of K and V, ") && text.contains("compared at each of "), "{text}");
     assert!(!errors.contains("panicked"), "{errors}");
@@ -711,6 +711,6 @@ fn interrupted_attention_gives_its_figures_so_far() {
 fn interrupted_fuzz_ends_with_130() {
     let folder = tempfile::tempdir().unwrap();
     let args = ["fuzz", "--block", "segment", "--seconds", "8"];
-    let (code, text, errors) = interrupted(folder.path(), &args, "segment_edge_small");
+    let (code, text, errors) = interrupted(folder.path(), &args, "-INT", "segment_edge_small");
     assert_eq!(code, Some(130), "{text}{errors}");
 }
