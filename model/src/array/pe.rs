@@ -62,8 +62,8 @@ pub struct Pes {
     tag_q: Chain<Tag>,
     p_q: PBytes,
     psum_q: Psums,
-    /// Two banks; signed bytes.
-    stationary_q: [Bytes; 2],
+    /// Two banks.
+    stationary_q: [Signed; 2],
 }
 
 /// Operands of every lane.
@@ -82,9 +82,9 @@ struct PBytes {
 
 /// Stationary bytes of every lane.
 #[derive(Clone, Copy, Debug, Default)]
-struct Bytes {
-    hi: Lanes<u8>,
-    lo: Lanes<u8>,
+struct Signed {
+    hi: Lanes<i16>,
+    lo: Lanes<i16>,
 }
 
 /// [`Psum`] of every lane.
@@ -181,31 +181,52 @@ impl PBytes {
     }
 }
 
-/// The next partial sums of one chain; `product` is 0 in a bubble.
-#[inline(always)]
-fn accumulate(psum: &mut Chain<i32>, tag: &Lanes<Tag>, factor: &Lanes<i16>, operand: &Lanes<i16>) {
-    let from_left = psum.from_left(0);
-    let mut next = [0; SEGMENT_LANES];
-    for c in 0..SEGMENT_LANES {
-        let ripples = i32::from(tag[c].is_row_sum());
-        let restarts = i32::from(tag[c].is_pv() & tag[c].mask(Tag::FIRST));
-        let base = (from_left[c] & ripples) | (psum.lane(c) & !ripples & !restarts);
-        next[c] = base.wrapping_add(i32::from(factor[c]).wrapping_mul(i32::from(operand[c])));
-    }
-    psum.set(&next);
+/// What the tags tell the lanes to do: all ones where they are to.
+struct Steps {
+    /// GEMV, QK: add to the partial sum from the left.
+    ripple: Lanes<i16>,
+    /// PV: multiply p.
+    take_p: Lanes<i16>,
+    /// PV but for the first token of a tile, or a bubble: add to the own partial sum.
+    stay: Lanes<i16>,
+    /// The stationary operand is bank 1's.
+    bank: Lanes<i16>,
 }
 
-/// What one chain multiplies its operands with: the stationary byte, p, or 0 in a bubble.
-#[inline(always)]
-fn factors(tag: &Lanes<Tag>, stationary: [&Lanes<u8>; 2], p: &Lanes<u8>) -> Lanes<i16> {
-    let mut factors = [0; SEGMENT_LANES];
-    for c in 0..SEGMENT_LANES {
-        let bank = tag[c].mask(Tag::BANK);
-        let [bank_0, bank_1] = stationary.map(|bytes| i16::from(bytes[c].cast_signed()));
-        let left = (bank_1 & bank) | (bank_0 & !bank);
-        factors[c] = (left & tag[c].is_row_sum()) | (i16::from(p[c]) & tag[c].is_pv());
+impl Steps {
+    #[inline(always)]
+    fn new(tag: &Lanes<Tag>) -> Self {
+        let none = [0; SEGMENT_LANES];
+        let mut steps = Self { ripple: none, take_p: none, stay: none, bank: none };
+        for c in 0..SEGMENT_LANES {
+            let (row_sum, pv) = (tag[c].is_row_sum(), tag[c].is_pv());
+            steps.ripple[c] = row_sum;
+            steps.take_p[c] = pv;
+            steps.stay[c] = !(row_sum | (pv & tag[c].mask(Tag::FIRST)));
+            steps.bank[c] = tag[c].mask(Tag::BANK);
+        }
+        steps
     }
-    factors
+
+    /// Products and sums of one chain, with the operands of before this clock. The product of a bubble is 0.
+    #[inline(always)]
+    fn accumulate(
+        &self,
+        psum: &mut Chain<i32>,
+        stationary: [&Lanes<i16>; 2],
+        p: &Lanes<u8>,
+        operand: &Lanes<i16>,
+    ) {
+        let from_left = psum.from_left(0);
+        let mut next = [0; SEGMENT_LANES];
+        for c in 0..SEGMENT_LANES {
+            let left = (stationary[1][c] & self.bank[c]) | (stationary[0][c] & !self.bank[c]);
+            let factor = (left & self.ripple[c]) | (i16::from(p[c]) & self.take_p[c]);
+            let base = (from_left[c] & i32::from(self.ripple[c])) | (psum.lane(c) & i32::from(self.stay[c]));
+            next[c] = base.wrapping_add(i32::from(factor).wrapping_mul(i32::from(operand[c])));
+        }
+        psum.set(&next);
+    }
 }
 
 impl Pes {
@@ -250,30 +271,39 @@ impl Pes {
         let mut tag = self.tag_q.from_left(Tag(low_u16(tag.to_bits())));
         let p_hi = self.p_q.hi.from_left(low_u8(p.hi.to_bits()));
         let p_lo = self.p_q.lo.from_left(low_u8(p.lo.to_bits()));
-        // Products and sums, with the operands of before this clock
-        if tag.iter().fold(0, |any, tag| any | tag.0) >> Tag::MODE_0 != 0 {
+        let any = |bits: u16| tag.iter().fold(0, |any, tag| any | tag.0) & bits != 0;
+        // Products and sums
+        if any(1 << Tag::MODE_1 | 1 << Tag::MODE_0) {
+            let steps = Steps::new(&tag);
             let [bank_0, bank_1] = &self.stationary_q;
-            let hi = factors(&tag, [&bank_0.hi, &bank_1.hi], &p_hi);
-            let lo = factors(&tag, [&bank_0.lo, &bank_1.lo], &p_lo);
-            accumulate(&mut self.psum_q.hi, &tag, &hi, &operands.hi);
-            accumulate(&mut self.psum_q.lo, &tag, &lo, &operands.lo);
+            steps.accumulate(&mut self.psum_q.hi, [&bank_0.hi, &bank_1.hi], &p_hi, &operands.hi);
+            steps.accumulate(&mut self.psum_q.lo, [&bank_0.lo, &bank_1.lo], &p_lo, &operands.lo);
         }
         // Loads
-        if tag.iter().fold(0, |any, tag| any | tag.mask(Tag::LOAD)) != 0 {
-            for (c, tag) in tag.iter_mut().enumerate().filter(|(_, tag)| tag.mask(Tag::LOAD) != 0) {
-                if tag.0 & Tag::COUNT == 0 {
-                    let bank = &mut self.stationary_q[usize::from(tag.unpacked().load_bank)];
-                    (bank.hi[c], bank.lo[c]) = (p_hi[c], p_lo[c]);
-                    tag.0 &= !(1 << Tag::LOAD);
-                } else {
-                    tag.0 -= 1;
-                }
-            }
+        if any(1 << Tag::LOAD) {
+            self.load(&mut tag, &p_hi, &p_lo);
         }
         self.tag_q.set(&tag);
         self.operand_q = *operands;
         self.p_q.hi.set(&p_hi);
         self.p_q.lo.set(&p_lo);
+    }
+
+    /// Takes p where a load's count is 0, and counts the other loads down.
+    fn load(&mut self, tag: &mut Lanes<Tag>, p_hi: &Lanes<u8>, p_lo: &Lanes<u8>) {
+        let arrives = |tag: Tag| tag.mask(Tag::LOAD) != 0 && tag.0 & Tag::COUNT == 0;
+        if tag.iter().fold(false, |any, &tag| any | arrives(tag)) {
+            for (c, tag) in tag.iter().enumerate().filter(|&(_, &tag)| arrives(tag)) {
+                let bank = &mut self.stationary_q[usize::from(tag.unpacked().load_bank)];
+                let signed = |byte: u8| i16::from(byte.cast_signed());
+                (bank.hi[c], bank.lo[c]) = (signed(p_hi[c]), signed(p_lo[c]));
+            }
+        }
+        for tag in tag {
+            // The load bit goes, or the count falls.
+            let less = if tag.0 & Tag::COUNT == 0 { 1 << Tag::LOAD } else { 1 };
+            tag.0 -= less & tag.mask(Tag::LOAD).cast_unsigned();
+        }
     }
 
     /// Walks the registers of lane `c`.
@@ -284,7 +314,8 @@ impl Pes {
         v.bits("p_q", &mut self.p_q.lane(c));
         v.bits("psum_q", &mut self.psum(c));
         let [bank_0, bank_1] = &self.stationary_q;
-        let bytes = [bank_0.lo[c], bank_0.hi[c], bank_1.lo[c], bank_1.hi[c]];
+        let bytes =
+            [bank_0.lo[c], bank_0.hi[c], bank_1.lo[c], bank_1.hi[c]].map(|byte| byte.to_le_bytes()[0]);
         v.bits("stationary_q", &mut Stationary(u32::from_le_bytes(bytes)));
     }
 }

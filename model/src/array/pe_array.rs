@@ -65,8 +65,10 @@ impl PeArray {
                 below[0].clock(above[r - 1].operands(), column.tag_rows.tap(r), column.p_q[r]);
             }
             let mut operands = Operands::default();
-            for (c, line) in column.skew.iter().enumerate() {
+            let elements = &elements[s * SEGMENT_LANES..][..SEGMENT_LANES];
+            for (c, (line, &element)) in column.skew.iter_mut().zip(elements).enumerate() {
                 operands.set(c, line.output());
+                line.clock(operand_decode(int8, element));
             }
             column.rows[0].clock(&operands, column.tag_rows.tap(0), column.p_q[0]);
 
@@ -76,9 +78,6 @@ impl PeArray {
             }
             for (r, p_q) in column.p_q.iter_mut().enumerate() {
                 *p_q = p[r * segments + s];
-            }
-            for (c, line) in column.skew.iter_mut().enumerate() {
-                line.clock(operand_decode(int8, elements[s * SEGMENT_LANES + c]));
             }
         }
     }
