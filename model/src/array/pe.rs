@@ -4,6 +4,8 @@
 //! A register of the 32 PEs is an array of plain integers here, and one clock is one loop over the lanes without
 //! branches: the compiler makes vector instructions of it. [`Pes::visit`] puts a lane's registers together again.
 
+#![expect(clippy::needless_range_loop, reason = "one loop over the lanes of several arrays")]
+
 use super::types::{LaneByte, Operand, PeTag, Psum, SEGMENT_LANES};
 use crate::block::{Bits, Format, Int, Uint, Visitor, low_u8, low_u16};
 
@@ -39,9 +41,9 @@ impl<T: Copy> Chain<T> {
         self.0[c + 1]
     }
 
-    /// What every lane sees at its left, `first` lane 0.
+    /// What every lane sees at its left: `first` enters lane 0.
     #[inline(always)]
-    fn from_left(&mut self, first: T) -> Lanes<T> {
+    fn enter(&mut self, first: T) -> Lanes<T> {
         self.0[0] = first;
         let mut left = [first; SEGMENT_LANES];
         left.copy_from_slice(&self.0[..SEGMENT_LANES]);
@@ -217,7 +219,7 @@ impl Steps {
         p: &Lanes<u8>,
         operand: &Lanes<i16>,
     ) {
-        let from_left = psum.from_left(0);
+        let from_left = psum.enter(0);
         let mut next = [0; SEGMENT_LANES];
         for c in 0..SEGMENT_LANES {
             let left = (stationary[1][c] & self.bank[c]) | (stationary[0][c] & !self.bank[c]);
@@ -268,9 +270,9 @@ impl Pes {
     /// Advances by one clock: operands from above, the rest from the left.
     #[inline]
     pub fn clock(&mut self, operands: &Operands, tag: PeTag, p: LaneByte) {
-        let mut tag = self.tag_q.from_left(Tag(low_u16(tag.to_bits())));
-        let p_hi = self.p_q.hi.from_left(low_u8(p.hi.to_bits()));
-        let p_lo = self.p_q.lo.from_left(low_u8(p.lo.to_bits()));
+        let mut tag = self.tag_q.enter(Tag(low_u16(tag.to_bits())));
+        let p_hi = self.p_q.hi.enter(low_u8(p.hi.to_bits()));
+        let p_lo = self.p_q.lo.enter(low_u8(p.lo.to_bits()));
         let any = |bits: u16| tag.iter().fold(0, |any, tag| any | tag.0) & bits != 0;
         // Products and sums
         if any(1 << Tag::MODE_1 | 1 << Tag::MODE_0) {
