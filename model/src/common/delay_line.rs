@@ -52,10 +52,15 @@ impl<T: Bits> Visit for DelayLine<T> {
     #[inline]
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         let last = self.stage_q.len() - 1;
-        if self.oldest != last {
+        if self.oldest + 1 == last {
+            // One clock since the last visit, as in lockstep: cheaper than a rotation in general.
+            let youngest = self.stage_q[last];
+            self.stage_q.copy_within(..last, 1);
+            self.stage_q[0] = youngest;
+        } else if self.oldest != last {
             self.stage_q.rotate_left(self.oldest + 1);
-            self.oldest = last;
         }
+        self.oldest = last;
         v.array("stage_q", &mut self.stage_q);
     }
 }
