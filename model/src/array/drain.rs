@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/array/drain.sv`.
 
-use super::pe::Pe;
-use super::types::{Drained, Mode, SEGMENT_LANES};
+use super::pe::Pes;
+use super::types::{Drained, SEGMENT_LANES};
 use crate::block::{Uint, Visit, Visitor};
+
+/// The lane at the right edge.
+const LAST_LANE: Uint<5> = Uint(31);
 
 /// Drain of one segment of one row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,27 +27,21 @@ impl Drain {
     /// # Panics
     /// When two lanes drive (INV-DRAIN-1): the beats break the schedule's rules.
     #[inline]
-    pub fn clock(&mut self, lanes: &[Pe]) {
-        let last = SEGMENT_LANES - 1;
+    pub fn clock(&mut self, lanes: &Pes) {
+        let (mut driving, lane) = lanes.last_of_tile();
         self.drained_q = Drained::default();
-        let mut driving = 0;
-        for (c, pe) in lanes.iter().enumerate() {
-            if pe.tag_q.mode == Mode::Pv && pe.tag_q.last {
-                driving += 1;
-                self.drained_q = Drained { row_sum: false, block_sum: true, lane: lane(c), psum: pe.psum_q };
-            }
+        if driving != 0 {
+            let lane = lane.unsigned_abs();
+            let psum = lanes.psum(usize::from(lane));
+            self.drained_q = Drained { row_sum: false, block_sum: true, lane: Uint(lane), psum };
         }
-        if lanes[last].tag_q.mode.is_row_sum() {
+        if lanes.last().0.mode.is_row_sum() {
             driving += 1;
-            self.drained_q =
-                Drained { row_sum: true, block_sum: false, lane: lane(last), psum: lanes[last].psum_q };
+            let psum = lanes.psum(SEGMENT_LANES - 1);
+            self.drained_q = Drained { row_sum: true, block_sum: false, lane: LAST_LANE, psum };
         }
         assert!(driving <= 1, "INV-DRAIN-1: {driving} lanes drive the bus of one segment");
     }
-}
-
-fn lane(c: usize) -> Uint<5> {
-    Uint(u16::try_from(c).expect("a lane below 32"))
 }
 
 impl Visit for Drain {

@@ -2,6 +2,7 @@
 //! Mirror of `rtl/array/pe_array.sv`.
 
 use super::operand_decode::operand_decode;
+use super::pe::Operands;
 use super::pe_segment::PeSegment;
 use super::types::{Drained, FLOAT_LATENCY, Geometry, LaneByte, Operand, PeTag, SEGMENT_LANES, ScaleLoad};
 use crate::block::{Uint, Visit, Visitor};
@@ -61,11 +62,15 @@ impl PeArray {
             // From the bottom up, so that every row still sees the old operands of the row above.
             for r in (1..column.rows.len()).rev() {
                 let (above, below) = column.rows.split_at_mut(r);
-                let above = &above[r - 1];
-                below[0].clock(|c| above.operand(c), column.tag_rows.taps()[r], column.p_q[r]);
+                below[0].clock(above[r - 1].operands(), column.tag_rows.tap(r), column.p_q[r]);
             }
-            let skew = &column.skew;
-            column.rows[0].clock(|c| skew[c].output(), column.tag_rows.taps()[0], column.p_q[0]);
+            let mut operands = Operands::default();
+            let elements = &elements[s * SEGMENT_LANES..][..SEGMENT_LANES];
+            for (c, (line, &element)) in column.skew.iter_mut().zip(elements).enumerate() {
+                operands.set(c, line.output());
+                line.clock(operand_decode(int8, element));
+            }
+            column.rows[0].clock(&operands, column.tag_rows.tap(0), column.p_q[0]);
 
             column.tag_rows.clock(column.tag.as_ref().map_or(tag, DelayLine::output));
             if let Some(line) = &mut column.tag {
@@ -73,9 +78,6 @@ impl PeArray {
             }
             for (r, p_q) in column.p_q.iter_mut().enumerate() {
                 *p_q = p[r * segments + s];
-            }
-            for (c, line) in column.skew.iter_mut().enumerate() {
-                line.clock(operand_decode(int8, elements[s * SEGMENT_LANES + c]));
             }
         }
     }

@@ -2,21 +2,15 @@
 //! Mirror of `rtl/array/pe_segment.sv`.
 
 use super::drain::Drain;
-use super::pe::Pe;
-use super::types::{Drained, LaneByte, Operand, PeTag, Psum, SEGMENT_LANES, ScaleLoad};
+use super::pe::{Operands, Pes};
+use super::types::{Drained, LaneByte, PeTag, SEGMENT_LANES, ScaleLoad};
 use crate::block::{Visit, Visitor};
 
 /// 32 PEs of one row in a chain, and their drain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PeSegment {
-    lanes: [Pe; SEGMENT_LANES],
+    lanes: Pes,
     drain: Drain,
-}
-
-impl Default for PeSegment {
-    fn default() -> Self {
-        Self { lanes: [Pe::default(); SEGMENT_LANES], drain: Drain::default() }
-    }
 }
 
 impl PeSegment {
@@ -31,38 +25,33 @@ impl PeSegment {
     #[must_use]
     #[inline]
     pub fn scale_load(&self) -> ScaleLoad {
-        let last = &self.lanes[SEGMENT_LANES - 1];
-        ScaleLoad { valid: last.tag_q.load, bank: last.tag_q.load_bank, scale: last.p_q }
+        let (tag, p) = self.lanes.last();
+        ScaleLoad { valid: tag.load, bank: tag.load_bank, scale: p }
     }
 
-    /// Operand that lane `c` hands to the row below.
+    /// Operands that the lanes hand to the row below.
     #[must_use]
     #[inline]
-    pub fn operand(&self, c: usize) -> Operand {
-        self.lanes[c].operand_q
+    pub fn operands(&self) -> &Operands {
+        self.lanes.operands()
     }
 
-    /// Advances by one clock. `operand(c)` comes from the row above; rows below must have been clocked before.
+    /// Advances by one clock. `operands` come from the row above; rows below must have been clocked before.
     #[inline]
-    pub fn clock(&mut self, operand: impl Fn(usize) -> Operand, tag: PeTag, p: LaneByte) {
+    pub fn clock(&mut self, operands: &Operands, tag: PeTag, p: LaneByte) {
         self.drain.clock(&self.lanes);
-        // From right to left, so that every lane still sees its left neighbour's old registers.
-        for c in (1..SEGMENT_LANES).rev() {
-            let left = self.lanes[c - 1];
-            self.lanes[c].clock(operand(c), left.tag_q, left.p_q, left.psum_q);
-        }
-        self.lanes[0].clock(operand(0), tag, p, Psum::default());
+        self.lanes.clock(operands, tag, p);
     }
 }
 
 impl Visit for PeSegment {
     #[inline]
     fn visit<V: Visitor>(&mut self, v: &mut V) {
-        for (c, pe) in self.lanes.iter_mut().enumerate() {
+        for c in 0..SEGMENT_LANES {
             v.enter("gen_lane", Some(c));
             v.enter(if c == 0 { "gen_first" } else { "gen_next" }, None);
             v.enter("u_pe", None);
-            pe.visit(v);
+            self.lanes.visit(c, v);
             v.leave();
             v.leave();
             v.leave();

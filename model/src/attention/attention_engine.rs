@@ -228,12 +228,12 @@ impl AttentionEngine {
 
         for r in (0..geometry.rows).rev() {
             let segment = &self.segments[s];
-            let control = if r == 0 { now } else { segment.score_rows.taps()[r - 1] };
-            let feed = if r == 0 { feed_now } else { segment.feed_rows.taps()[r - 1] };
+            let control = if r == 0 { now } else { segment.score_rows.tap(r - 1) };
+            let feed = if r == 0 { feed_now } else { segment.feed_rows.tap(r - 1) };
             let mut scales = score_scales;
             if r > 0 {
                 for (code, line) in scales.codes_mut().iter_mut().zip(&segment.scale_rows) {
-                    *code = line.taps()[r - 1];
+                    *code = line.tap(r - 1);
                 }
             }
             let inputs = softmax::Inputs {

@@ -15,13 +15,15 @@ impl<T: Bits> TapLine<T> {
         Self(DelayLine::new(taps))
     }
 
-    /// What entered `i + 1` cycles ago, for every `i`.
+    /// What entered `i + 1` cycles ago.
     #[must_use]
-    pub fn taps(&self) -> &[T] {
-        self.0.stages()
+    #[inline]
+    pub fn tap(&self, i: usize) -> T {
+        self.0.stage(i)
     }
 
     /// Advances by one clock.
+    #[inline]
     pub fn clock(&mut self, input: T) {
         self.0.clock(input);
     }
