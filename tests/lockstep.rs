@@ -60,3 +60,8 @@ fn attention_engines_in_lockstep() {
 fn normalisers_in_lockstep() {
     rtl_equals_model(Kind::Normaliser);
 }
+
+#[test]
+fn framer_in_lockstep() {
+    rtl_equals_model(Kind::Framer);
+}

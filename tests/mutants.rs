@@ -22,6 +22,7 @@ use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::{self, AttentionBench};
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::random::Flavour;
 use tandem_testbenches::segment::{Op, SegmentBench};
@@ -584,6 +585,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             let short = attention::Case { heads, stalls: None, fill_first: false, reset_after: None };
             hunt(&AttentionBench { geometry }, vec![short], device, &library)
         }
+        devices::Kind::Framer => hunt(&FramerBench, vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),
