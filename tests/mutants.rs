@@ -67,17 +67,20 @@ campaign! {
         convert_exponent_short
         correction_beside
         counter_wraps
+        crc_bits_reversed
         denominator_first_ignored
         denominator_scaled
         denominators_do_not_wait
         distance_short
         drain_select_off_by_one
+        epoch_ignored
         exp2_index_off_by_one
         exp2_line_flat
         flags_not_sticky
         flush_bound_off_by_one
         grant_ignored
         group_ignored
+        header_bytes_swapped
         hi_acc_written_from_lo
         hi_control_a_beat_early
         int8_halves_misjoined
@@ -92,6 +95,7 @@ campaign! {
         p_wraps
         pe_tag_a_beat_early
         pending_wait_lost
+        phase_off_by_one
         reciprocal_truncated
         result_slot_early
         room_ignored

@@ -139,6 +139,11 @@ fn bursts_are_found() {
     assert!(wire.windows(28).all(independent));
     let lost: Vec<_> = (0..=wire.len() - 29).filter(|&at| !independent(&wire[at..at + 29])).collect();
     assert_eq!(lost, [EPOCH - 2]);
+    // A burst over the kind may make an init flit, or an init flit no more: then any change of the epoch comes on top.
+    let epoch = &code[EPOCH..MESSAGE_BITS];
+    let of_kind = |length: usize| (HEADER + 1 - length..HEADER + 3).map(move |at| at..at + length);
+    assert!(of_kind(22).all(|at| independent(&[&wire[at], epoch].concat())));
+    assert!(!of_kind(23).all(|at| independent(&[&wire[at], epoch].concat())));
     assert!(wire[..EPOCH].windows(32).all(independent) && wire[EPOCH..].windows(32).all(independent));
 }
 
