@@ -245,7 +245,7 @@ impl<'a> Driver<'a> {
         self.at = None;
         self.received.clear();
         self.whole = VecDeque::from([None, None]);
-        self.check(&Carried::default(), false)
+        self.compare(&Carried::default(), None)
     }
 
     /// Inputs that mean nothing.
@@ -441,10 +441,6 @@ impl<'a> Driver<'a> {
         coverage.hit_if(intact && sent.init && self.epochs.0 != self.epochs.1, CORNERS[7]);
         coverage.hit_if(intact && self.slipped, CORNERS[10]);
         Flit { valid: true, good: intact && same_epoch, header: FlitHeader::from_bits(header) }
-    }
-
-    fn check(&self, coming: &Carried, flit: bool) -> Result<(), DutError> {
-        self.compare(coming, flit.then(Flit::default))
     }
 
     /// The outputs after a clock.
