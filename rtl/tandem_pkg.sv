@@ -41,6 +41,15 @@ package tandem_pkg;
   // Tiles by which the words of K run ahead of those of V.
   localparam int unsigned TilesAhead = 3;
 
+  // Words of a flit's payload; a flit takes as many beats on the wire.
+  localparam int unsigned FlitWords = 4;
+  // Bytes of a word of the link.
+  localparam int unsigned LinkWordBytes = 64;
+  // Bits of a flit's number.
+  localparam int unsigned SequenceBits = 7;
+  // Bits of a count of credits.
+  localparam int unsigned CreditBits = 8;
+
   // ---- float: docs/numerics.md, "The float" ----
   localparam int unsigned FractionBits = 23;
   localparam int unsigned ExponentBits = 12;
@@ -313,6 +322,41 @@ package tandem_pkg;
     logic nan_scale;
     logic saturated;
   } attention_flags_t;
+
+  // ---- link ----
+  typedef enum logic [2:0] {
+    FlitIdle      = 3'd0,
+    FlitData      = 3'd1,
+    FlitInit      = 3'd2,
+    FlitReady     = 3'd3,
+    FlitClose     = 3'd4,
+    FlitReserved5 = 3'd5,
+    FlitReserved6 = 3'd6,
+    FlitReserved7 = 3'd7
+  } flit_kind_e;
+
+  // The kind lies in the lower half: it is on the wire in beat 0. What the framer does not look at is the endpoint's.
+  typedef struct packed {
+    logic [SequenceBits-1:0] number;
+    logic [SequenceBits-1:0] ack;
+    logic [1:0]              credit_channel;
+    logic [CreditBits-1:0]   credit;
+    logic [1:0]              channel;
+    logic [1:0]              words_last;  // payload words in use, less one
+    logic                    nak;
+    flit_kind_e              kind;
+  } flit_header_t;
+
+  typedef struct packed {
+    flit_header_t header;
+    logic [31:0]  payload_crc;  // CRC state after all words of the payload
+  } flit_request_t;
+
+  typedef struct packed {
+    logic         valid;
+    logic         good;  // its CRC is right
+    flit_header_t header;
+  } flit_t;
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).
   function automatic int unsigned chain_parts(input int unsigned segments);

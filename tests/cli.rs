@@ -205,7 +205,10 @@ fn unknown_names_are_refused_with_the_known_ones() {
     matvec(folder.path(), &["--engine", "spice"]).refused(&["'spice'", "lockstep, rtl, model"]).unwrap();
     matvec(folder.path(), &["--weights", "fp8"]).refused(&["'fp8'", "fp4, int8"]).unwrap();
     run(&["fuzz", "--block", "cache"])
-        .refused(&["no block `cache`", "float, segment, array, sram, softmax, normaliser, attention and all"])
+        .refused(&[
+            "no block `cache`",
+            "float, segment, array, sram, softmax, normaliser, attention, framer and all",
+        ])
         .unwrap();
     run(&["bench", "--only", "power"])
         .refused(&["`power`", "gemv, attention, secded, speed, compile"])

@@ -116,3 +116,8 @@ fn far_positions_in_lockstep() {
         engine.finish().unwrap();
     }
 }
+
+#[test]
+fn framer_in_lockstep() {
+    rtl_equals_model(Kind::Framer);
+}

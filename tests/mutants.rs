@@ -22,6 +22,7 @@ use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::{self, AttentionBench};
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::random::Flavour;
 use tandem_testbenches::segment::{Op, SegmentBench};
@@ -66,17 +67,20 @@ campaign! {
         convert_exponent_short
         correction_beside
         counter_wraps
+        crc_bits_reversed
         denominator_first_ignored
         denominator_scaled
         denominators_do_not_wait
         distance_short
         drain_select_off_by_one
+        epoch_ignored
         exp2_index_off_by_one
         exp2_line_flat
         flags_not_sticky
         flush_bound_off_by_one
         grant_ignored
         group_ignored
+        header_bytes_swapped
         hi_acc_written_from_lo
         hi_control_a_beat_early
         int8_halves_misjoined
@@ -91,6 +95,7 @@ campaign! {
         p_wraps
         pe_tag_a_beat_early
         pending_wait_lost
+        phase_off_by_one
         reciprocal_truncated
         result_slot_early
         room_ignored
@@ -585,6 +590,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
                 attention::Case { heads, stalls: None, ring: 0, fill_first: false, reset_after: None };
             hunt(&AttentionBench { geometry }, vec![short], device, &library)
         }
+        devices::Kind::Framer => hunt(&FramerBench, vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

@@ -15,6 +15,7 @@ use tandem_model::attention::types as attention;
 use tandem_model::attention::types::WordKind;
 use tandem_model::block::{Bits, Format};
 use tandem_model::devices::Device;
+use tandem_model::link::types as link;
 use tandem_model::numerics::float36::{EXPONENT_BIAS, EXPONENT_BITS, FRACTION_BITS};
 use tandem_model::sram::types as sram;
 use tandem_verilate::{PackedStruct, Verilator};
@@ -72,6 +73,10 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("BeatFifoDepth", attention::BEAT_FIFO_DEPTH as u64),
         ("TilesAhead", u64::from(attention::TILES_AHEAD)),
         ("FeedLatency", attention::FEED_LATENCY as u64),
+        ("FlitWords", link::FLIT_WORDS as u64),
+        ("LinkWordBytes", link::LINK_WORD_BYTES as u64),
+        ("SequenceBits", u64::from(link::SEQUENCE_BITS)),
+        ("CreditBits", u64::from(link::CREDIT_BITS)),
         ("FractionBits", u64::from(FRACTION_BITS)),
         ("ExponentBits", u64::from(EXPONENT_BITS)),
         ("ExponentBias", u64::from(EXPONENT_BIAS.unsigned_abs())),
@@ -95,11 +100,11 @@ fn constants_of_package_and_model_are_equal() {
 /// The table above names all constants that the model's mirror of the package has.
 #[test]
 fn every_constant_of_the_mirror_is_compared() {
-    let files = ["array", "sram", "attention"].map(|group| format!("model/src/{group}/types.rs"));
+    let files = ["array", "sram", "attention", "link"].map(|group| format!("model/src/{group}/types.rs"));
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 18, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 22, "{mirror:?}");
 }
 
 #[test]
@@ -131,7 +136,12 @@ fn model_structs() -> Members {
     let float = [("sign", 1), ("exponent", EXPONENT_BITS), ("fraction", FRACTION_BITS)];
     let mut structs =
         Members::from([("float_t".to_owned(), float.map(|(name, width)| (name.to_owned(), width)).to_vec())]);
-    let all = [array::types::packed_structs(), sram::packed_structs(), attention::packed_structs()];
+    let all = [
+        array::types::packed_structs(),
+        sram::packed_structs(),
+        attention::packed_structs(),
+        link::packed_structs(),
+    ];
     for (name, width, fields) in all.concat() {
         let fields: Vec<_> = fields.iter().map(|f| (f.name.to_owned(), f.width)).collect();
         assert_eq!(fields.iter().map(|f| f.1).sum::<u32>(), width, "{name}");
@@ -216,6 +226,8 @@ fn model_kinds() -> BTreeMap<String, u64> {
 fn enumerations_of_package_and_model_are_equal() {
     assert_eq!(differences(&enumeration(&package(), "mode_e"), &model_modes()), Vec::<String>::new());
     assert_eq!(differences(&enumeration(&package(), "kind_e"), &model_kinds()), Vec::<String>::new());
+    let flits = model_enumeration("Flit", &link::FlitKind::ALL);
+    assert_eq!(differences(&enumeration(&package(), "flit_kind_e"), &flits), Vec::<String>::new());
 }
 
 #[test]

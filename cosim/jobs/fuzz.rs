@@ -6,6 +6,7 @@ use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::segment::SegmentBench;
@@ -64,6 +65,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Softmax => campaign(&SoftmaxBench { geometry: device.geometry }, device, options),
             Kind::Normaliser => campaign(&NormaliserBench { geometry: device.geometry }, device, options),
             Kind::Attention => campaign(&AttentionBench { geometry: device.geometry }, device, options),
+            Kind::Framer => campaign(&FramerBench, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -9,6 +9,7 @@ use crate::attention::attention_engine::AttentionEngine;
 use crate::attention::normaliser::Normaliser;
 use crate::attention::softmax::Softmax;
 use crate::block::Block;
+use crate::link::framer::Framer;
 use crate::sram::bank_group::BankGroup;
 
 /// An RTL top with the parameters of one geometry.
@@ -39,11 +40,13 @@ pub enum Kind {
     Normaliser,
     /// `attention_engine`.
     Attention,
+    /// `framer`.
+    Framer,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -51,6 +54,7 @@ impl Kind {
         Self::Softmax,
         Self::Normaliser,
         Self::Attention,
+        Self::Framer,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -62,6 +66,7 @@ impl Kind {
             Self::Softmax => &["attention"],
             Self::Normaliser => &["attention", "array"],
             Self::Attention => &["attention", "array", "sram"],
+            Self::Framer => &["link"],
         }
     }
 
@@ -76,6 +81,7 @@ impl Kind {
             Self::Softmax => "softmax",
             Self::Normaliser => "normaliser",
             Self::Attention => "attention",
+            Self::Framer => "framer",
         }
     }
 }
@@ -92,8 +98,8 @@ const SMALL: Geometry = Geometry::ALL[0];
 const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
-    /// All devices. The float adder has no geometry and stands once.
-    pub const ALL: [Self; 13] = [
+    /// All devices. The float adder and the framer have no geometry and stand once.
+    pub const ALL: [Self; 14] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -107,6 +113,7 @@ impl Device {
         Self { name: "normaliser_slim", kind: Kind::Normaliser, geometry: SLIM },
         Self { name: "attention_engine_small", kind: Kind::Attention, geometry: SMALL },
         Self { name: "attention_engine_slim", kind: Kind::Attention, geometry: SLIM },
+        Self { name: "framer", kind: Kind::Framer, geometry: SMALL },
     ];
 
     /// The device called `name`.
@@ -136,6 +143,7 @@ impl Device {
             Kind::Softmax => "softmax",
             Kind::Normaliser => "normaliser",
             Kind::Attention => "attention_engine",
+            Kind::Framer => "framer",
         }
     }
 
@@ -144,7 +152,7 @@ impl Device {
     pub fn parameters(self) -> Vec<(&'static str, usize)> {
         let Geometry { rows, segments, bank_words, .. } = self.geometry;
         match self.kind {
-            Kind::Float => vec![],
+            Kind::Float | Kind::Framer => vec![],
             Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
             Kind::Array | Kind::Normaliser => vec![("Rows", rows), ("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
@@ -156,7 +164,7 @@ impl Device {
     #[must_use]
     pub const fn no_inline(self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Float | Kind::Segment | Kind::Sram | Kind::Softmax | Kind::Normaliser => &[],
+            Kind::Float | Kind::Segment | Kind::Sram | Kind::Softmax | Kind::Normaliser | Kind::Framer => &[],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
         }
@@ -172,6 +180,7 @@ impl Device {
             Kind::Softmax => with.run(self, Softmax::new(self.geometry)),
             Kind::Normaliser => with.run(self, Normaliser::new(self.geometry)),
             Kind::Attention => with.run(self, AttentionEngine::new(self.geometry)),
+            Kind::Framer => with.run(self, Framer::default()),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod block;
 pub mod common;
 pub mod devices;
 pub mod image;
+pub mod link;
 pub mod numerics;
 pub mod reference;
 pub mod sram;

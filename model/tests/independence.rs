@@ -87,6 +87,7 @@ fn the_references_share_only_format_types_with_the_rest_of_the_crate() {
         "mod.rs",
         "attention.rs",
         "attention_error.rs",
+        "crc32c.rs",
         "divide.rs",
         "dot.rs",
         "float.rs",

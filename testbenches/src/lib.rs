@@ -7,6 +7,7 @@ pub mod attention;
 mod bench;
 mod dut;
 pub mod float;
+pub mod framer;
 pub mod normaliser;
 pub mod property;
 pub mod random;

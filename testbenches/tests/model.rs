@@ -12,6 +12,7 @@ use tandem_model::sram::types::{BankFill, BankRead};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::float::FloatBench;
+use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
@@ -156,6 +157,11 @@ fn normalisers_divide_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&NormaliserBench { geometry });
     }
+}
+
+#[test]
+fn framers_judge_flits_as_the_reference_does() {
+    model_answers_as_the_reference(&FramerBench);
 }
 
 /// The bound of docs/numerics.md, with scales spread so far that sums must round.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Number formats as pure functions (docs/numerics.md). No cycles here.
 
+pub mod crc32c;
 pub mod divide;
 pub mod e2m1;
 pub mod e8m0;

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The link's framing, register for register as `rtl/link/`.
+
+pub mod crc32c;
+pub mod flit_rx;
+pub mod flit_tx;
+pub mod framer;
+pub mod types;

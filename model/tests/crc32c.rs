@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//! CRC-32C: published values, the model's tables against the long division, and what the code finds at a flit's length.
+
+use std::collections::HashMap;
+
+use tandem_model::numerics::crc32c::update;
+use tandem_model::reference::crc32c::{crc, syndrome};
+
+/// Payload, header and epoch.
+const MESSAGE_BITS: usize = 2088;
+/// With the CRC.
+const BITS: usize = MESSAGE_BITS + 32;
+/// The header's first bit.
+const HEADER: usize = 2048;
+/// The epoch's first bit. The epoch is not on the wire.
+const EPOCH: usize = 2080;
+
+fn tables(message: &[u8]) -> u32 {
+    !update(u32::MAX, message)
+}
+
+#[test]
+fn published_values_come_out() {
+    let ascending: Vec<u8> = (0..32).collect();
+    let descending: Vec<u8> = (0..32).rev().collect();
+    let mut read = [0; 48];
+    for (at, byte) in
+        [(0, 0x01), (1, 0xc0), (16, 0x14), (22, 0x04), (27, 0x14), (31, 0x18), (32, 0x28), (40, 2)]
+    {
+        read[at] = byte;
+    }
+    // The check value of the catalogues, then RFC 3720, B.4.
+    let published: [(&[u8], u32); 6] = [
+        (b"123456789", 0xE306_9283),
+        (&[0; 32], 0x8A91_36AA),
+        (&[0xFF; 32], 0x62A8_AB43),
+        (&ascending, 0x46DD_794E),
+        (&descending, 0x113F_DB5C),
+        (&read, 0xD996_3A56),
+    ];
+    for (message, value) in published {
+        assert_eq!((crc(message), tables(message)), (value, value), "{message:x?}");
+    }
+}
+
+#[test]
+fn tables_give_what_the_long_division_gives() {
+    let mut message = Vec::new();
+    let mut byte = 1u8;
+    for _ in 0..300 {
+        assert_eq!(tables(&message), crc(&message), "{} bytes", message.len());
+        byte = byte.wrapping_mul(157).wrapping_add(71);
+        message.push(byte);
+    }
+}
+
+/// What each wrong bit leaves: first bit of the payload first, last bit of the CRC last.
+fn syndromes() -> Vec<u32> {
+    (0..BITS).map(|at| syndrome(BITS - 1 - at)).collect()
+}
+
+/// A syndrome is what the CRC changes by.
+#[test]
+fn syndromes_are_differences_of_crcs() {
+    let sound = [0; MESSAGE_BITS / 8];
+    for (at, &syndrome) in syndromes().iter().enumerate() {
+        if at < MESSAGE_BITS {
+            let mut wrong = sound;
+            wrong[at / 8] ^= 1 << (at % 8);
+            assert_eq!(tables(&wrong) ^ tables(&sound), syndrome, "bit {at}");
+        } else {
+            assert_eq!(syndrome, 1 << (at - MESSAGE_BITS));
+        }
+    }
+}
+
+/// Exclusive ors of two syndromes of a list, sorted.
+fn pairs(of: &[u32]) -> Vec<u32> {
+    let pairs = of.iter().enumerate().flat_map(|(at, a)| of[..at].iter().map(move |b| a ^ b));
+    let mut pairs: Vec<_> = pairs.collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// The table in docs/blocks/crc32c.md: the distance at a flit's length is 6.
+#[test]
+fn up_to_five_wrong_bits_are_found_and_six_may_not_be() {
+    let singles = syndromes();
+    let mut sorted = singles.clone();
+    sorted.sort_unstable();
+    // One and two: no syndrome is 0, no two are equal.
+    assert!(sorted[0] != 0 && sorted.windows(2).all(|two| two[0] != two[1]));
+    // Three: no two make a third.
+    let pairs = pairs(&singles);
+    assert_eq!(pairs.len(), 2_246_140);
+    assert!(singles.iter().all(|one| pairs.binary_search(one).is_err()));
+    // Four: no two pairs are equal.
+    assert_eq!(pairs.windows(2).filter(|two| two[0] == two[1]).count(), 0);
+    // Every odd number: all syndromes have an odd number of ones.
+    assert!(singles.iter().all(|one| one.count_ones() % 2 == 1));
+    // Six: two triples that are equal.
+    let last: Vec<_> = singles.iter().copied().step_by(13).collect();
+    let mut triples = HashMap::new();
+    let mut found = None;
+    'search: for a in 0..last.len() {
+        for b in 0..a {
+            for c in 0..b {
+                if let Some(other) = triples.insert(last[a] ^ last[b] ^ last[c], [a, b, c]) {
+                    found = Some([[a, b, c], other].concat());
+                    break 'search;
+                }
+            }
+        }
+    }
+    let mut six = found.expect("six wrong bits that leave nothing");
+    six.sort_unstable();
+    six.dedup();
+    assert_eq!((six.len(), six.iter().fold(0, |left, &at| left ^ last[at])), (6, 0));
+}
+
+/// Vectors of which no combination but the empty one is 0.
+fn independent(vectors: &[u32]) -> bool {
+    let mut basis: Vec<u32> = Vec::new();
+    vectors.iter().all(|&vector| {
+        let left = basis.iter().fold(vector, |left, &b| left.min(left ^ b));
+        basis.push(left);
+        left != 0
+    })
+}
+
+/// In the order of the code. On the wire the epoch is left out: a burst over the end of the header and the beginning of the
+/// CRC has a gap of eight bits, and is found up to 28 bits.
+#[test]
+fn bursts_are_found() {
+    let code = syndromes();
+    assert!(code.windows(32).all(independent));
+    assert!(!code.windows(33).all(independent), "a burst of 33 bits may be a codeword");
+    let wire = [&code[..EPOCH], &code[MESSAGE_BITS..]].concat();
+    assert!(wire.windows(28).all(independent));
+    let lost: Vec<_> = (0..=wire.len() - 29).filter(|&at| !independent(&wire[at..at + 29])).collect();
+    assert_eq!(lost, [EPOCH - 2]);
+    // A burst over the kind may make an init flit, or an init flit no more: then any change of the epoch comes on top.
+    let epoch = &code[EPOCH..MESSAGE_BITS];
+    let of_kind = |length: usize| (HEADER + 1 - length..HEADER + 3).map(move |at| at..at + length);
+    assert!(of_kind(22).all(|at| independent(&[&wire[at], epoch].concat())));
+    assert!(!of_kind(23).all(|at| independent(&[&wire[at], epoch].concat())));
+    assert!(wire[..EPOCH].windows(32).all(independent) && wire[EPOCH..].windows(32).all(independent));
+}
+
+/// What an epoch leaves that differs in the bits of `difference`.
+fn epoch_syndrome(code: &[u32], difference: usize) -> u32 {
+    (0..8).filter(|n| difference >> n & 1 == 1).fold(0, |left, n| left ^ code[EPOCH + n])
+}
+
+/// Undetected patterns of 0 to 3 wrong bits of `wire` beyond `bases`.
+fn undetected(bases: &[u32], wire: &[u32]) -> [usize; 4] {
+    let mut singles = wire.to_vec();
+    singles.sort_unstable();
+    let pairs = pairs(wire);
+    let count = |list: &[u32], of: u32| usize::from(list.binary_search(&of).is_ok());
+    let mut found = [0; 4];
+    for &base in bases {
+        found[0] += usize::from(base == 0);
+        found[1] += count(&singles, base);
+        found[2] += count(&pairs, base);
+        // Each triple is found three times, from each of its bits.
+        found[3] += wire.iter().map(|one| count(&pairs, base ^ one)).sum::<usize>();
+    }
+    found[3] /= 3;
+    found
+}
+
+/// A flit of another epoch is found, with up to two wrong bits besides; and so is one that wrong bits of its kind make an init
+/// flit, or an init flit no more, so that another epoch counts.
+#[test]
+fn wrong_epochs_are_found() {
+    let code = syndromes();
+    let epochs = || (1..256).map(|difference| epoch_syndrome(&code, difference));
+    let wire = [&code[..EPOCH], &code[MESSAGE_BITS..]].concat();
+    let stale: Vec<_> = epochs().collect();
+    assert_eq!(undetected(&stale, &wire)[..3], [0; 3]);
+    let others = [&code[..HEADER], &code[HEADER + 3..EPOCH], &code[MESSAGE_BITS..]].concat();
+    let kind = |mask: usize| (0..3).filter(|n| mask >> n & 1 == 1).fold(0, |left, n| left ^ code[HEADER + n]);
+    let changed: Vec<_> = (1..8).flat_map(|mask| epochs().map(move |epoch| kind(mask) ^ epoch)).collect();
+    let found = undetected(&changed, &others);
+    assert_eq!(found[..3], [0; 3]);
+    // Four wrong bits in all may be lost if one of them is of the kind.
+    let single: Vec<_> =
+        [1, 2, 4].into_iter().flat_map(|mask| epochs().map(move |e| kind(mask) ^ e)).collect();
+    assert_eq!(undetected(&single, &others), [0, 0, 0, 233]);
+}
