@@ -263,17 +263,10 @@ pub fn run(options: &Options, mut each: impl FnMut(&HeadReport)) -> anyhow::Resu
             driver.stall(seed);
         }
         for (index, layer) in operands.layers.iter().enumerate() {
-            match attend_layer(&mut driver, options, shape, layer, index) {
-                Ok(done) => {
-                    done.iter().for_each(&mut each);
-                    report.heads.extend(done);
-                }
-                Err(e) if e.is::<interrupt::Interrupted>() => {
-                    report.totals.interrupted = true;
-                    break;
-                }
-                Err(e) => return Err(e),
-            }
+            let done = attend_layer(&mut driver, options, shape, layer, index);
+            let Some(done) = report.totals.unless_interrupted(done)? else { break };
+            done.iter().for_each(&mut each);
+            report.heads.extend(done);
         }
         report.totals.cycles = driver.now();
     }

@@ -112,24 +112,17 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
                 .with_context(|| format!("the forward pass never reached {linear}"))?;
             let x: Vec<_> = activations.chunks(weights.cols).flat_map(|row| blocks(row, int8)).collect();
             let exact = Unquantised { weights: &weights.data, activations, columns: weights.cols };
-            match matvec(&mut driver, &matrix, &x, &exact, &label(layer, linear)) {
-                Ok(measured) => {
-                    let done = MatrixReport {
-                        layer,
-                        matrix: linear.to_string(),
-                        rows: weights.rows,
-                        columns: weights.cols,
-                        ..measured
-                    };
-                    each(&done);
-                    report.matrices.push(done);
-                }
-                Err(e) if e.is::<interrupt::Interrupted>() => {
-                    report.totals.interrupted = true;
-                    break;
-                }
-                Err(e) => return Err(e),
-            }
+            let measured = matvec(&mut driver, &matrix, &x, &exact, &label(layer, linear));
+            let Some(measured) = report.totals.unless_interrupted(measured)? else { break };
+            let done = MatrixReport {
+                layer,
+                matrix: linear.to_string(),
+                rows: weights.rows,
+                columns: weights.cols,
+                ..measured
+            };
+            each(&done);
+            report.matrices.push(done);
         }
         report.totals.cycles = driver.now();
     }

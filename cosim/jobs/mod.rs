@@ -18,6 +18,7 @@ use tandem_model::numerics::{BLOCK_LEN, MxFp4Block, MxInt8Block, ScaleRule};
 use tandem_testbenches::array::Stream;
 
 use crate::engine::{Engine, FailureFiles};
+use crate::interrupt::Interrupted;
 use crate::lockstep;
 
 /// A progress bar on standard error; nothing where that is no terminal.
@@ -138,6 +139,17 @@ impl Totals {
             seconds: 0.0,
             cycles_per_second: 0.0,
             interrupted: false,
+        }
+    }
+
+    /// What a step of the job gave; `None`, and noted, when Ctrl-C ended it.
+    fn unless_interrupted<T>(&mut self, step: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        match step {
+            Err(e) if e.is::<Interrupted>() => {
+                self.interrupted = true;
+                Ok(None)
+            }
+            other => other.map(Some),
         }
     }
 
