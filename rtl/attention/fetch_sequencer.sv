@@ -97,16 +97,12 @@ module fetch_sequencer
     return next;
   endfunction
 
-  step_t key_step, value_step;
+  walk_t walk, walked;
+  step_t step;
   logic  key_go, value_go, element, halves_last, phase_end, advance, tile_end, choose;
   logic [WordAddressBits-1:0] scale_words, offset;
 
-  logic unused_token;
-  assign unused_token = ^value_step.token;
-
   always_comb begin
-    key_step   = next_step(key_q.midway, key_q.token, heads_i[key_q.head]);
-    value_step = next_step(value_q.midway, value_q.token, heads_i[value_q.head]);
     key_go     = pending_q[key_q.head] && ahead_q < 2'(TilesAhead) && !busy_q[key_q.tile]
                  && (heads_i[key_q.head].resident || granted_q != '0);
     value_go   = ahead_q != '0;
@@ -181,48 +177,38 @@ module fetch_sequencer
       end
     end
 
+    // K goes first.
+    walk          = key_go ? key_q : value_q;
+    step          = next_step(walk.midway, walk.token, heads_i[walk.head]);
+    walked.head   = walk.head + 2'(step.head_last);
+    walked.tile   = walk.tile + 1'b1;
+    walked.midway = !step.head_last;
+    walked.token  = step.next_token;
     if (choose) begin
-      current_d.active = 1'b0;
+      current_d.active = key_go || value_go;
+      if (key_go || value_go) begin
+        current_d.kind       = key_go ? KindKeyScale : KindValue;
+        current_d.head       = walk.head;
+        current_d.tile       = walk.tile;
+        current_d.int8       = step.int8;
+        current_d.parts_last = step.parts_last;
+        current_d.beats_last = step.beats_last;
+        current_d.head_first = !walk.midway;
+        current_d.head_last  = step.head_last;
+        current_d.address    = step.address;
+      end
       if (key_go) begin
-        current_d.active     = 1'b1;
-        current_d.kind       = KindKeyScale;
-        current_d.head       = key_q.head;
-        current_d.tile       = key_q.tile;
-        current_d.int8       = key_step.int8;
-        current_d.parts_last = key_step.parts_last;
-        current_d.beats_last = key_step.beats_last;
-        current_d.head_first = !key_q.midway;
-        current_d.head_last  = key_step.head_last;
-        current_d.address    = key_step.address;
-        tiles_d[key_q.tile].head       = key_q.head;
-        tiles_d[key_q.tile].beats_last = key_step.beats_last;
-        tiles_d[key_q.tile].origin     = key_step.token;
-        busy_d[key_q.tile]   = 1'b1;
-        if (!heads_i[key_q.head].resident) granted_d = granted_d - 1'b1;
-        ahead_d              = ahead_q + 1'b1;
-        key_d.tile           = key_q.tile + 1'b1;
-        key_d.midway         = !key_step.head_last;
-        key_d.token          = key_step.next_token;
-        if (key_step.head_last) begin
-          pending_d[key_q.head] = 1'b0;
-          key_d.head            = key_q.head + 1'b1;
-        end
+        tiles_d[walk.tile].head       = walk.head;
+        tiles_d[walk.tile].beats_last = step.beats_last;
+        tiles_d[walk.tile].origin     = step.token;
+        busy_d[walk.tile] = 1'b1;
+        if (!heads_i[walk.head].resident) granted_d = granted_d - 1'b1;
+        ahead_d = ahead_q + 1'b1;
+        if (step.head_last) pending_d[walk.head] = 1'b0;
+        key_d = walked;
       end else if (value_go) begin
-        current_d.active     = 1'b1;
-        current_d.kind       = KindValue;
-        current_d.head       = value_q.head;
-        current_d.tile       = value_q.tile;
-        current_d.int8       = value_step.int8;
-        current_d.parts_last = value_step.parts_last;
-        current_d.beats_last = value_step.beats_last;
-        current_d.head_first = !value_q.midway;
-        current_d.head_last  = value_step.head_last;
-        current_d.address    = value_step.address;
-        ahead_d              = ahead_q - 1'b1;
-        value_d.tile         = value_q.tile + 1'b1;
-        value_d.midway       = !value_step.head_last;
-        value_d.token        = value_step.next_token;
-        if (value_step.head_last) value_d.head = value_q.head + 1'b1;
+        ahead_d = ahead_q - 1'b1;
+        value_d = walked;
       end
     end
 
