@@ -49,6 +49,19 @@ package tandem_pkg;
   localparam int unsigned SequenceBits = 7;
   // Bits of a count of credits.
   localparam int unsigned CreditBits = 8;
+  // Channels of the link: 0 control, 1 latency, 2 bulk; a lower one goes first.
+  localparam int unsigned LinkChannels = 3;
+  // Flits that may be on their way without having been acknowledged; half of all numbers.
+  localparam int unsigned ReplayDepth = 64;
+  // Flit buffers at the receiver of the control channel, of the latency channel and of the bulk channel.
+  // One of each is where a flit lands: credits are one fewer.
+  localparam int unsigned ControlSlots = 16;
+  localparam int unsigned LatencySlots = 16;
+  localparam int unsigned BulkSlots = 64;
+  // Cycles until a missing flit is asked for again: in so many the peer's window is sent.
+  localparam int unsigned RetryTimeout = 256;
+  // Cycles without a good flit after which the session is given up.
+  localparam int unsigned LossTimeout = 512;
 
   // ---- float: docs/numerics.md, "The float" ----
   localparam int unsigned FractionBits = 23;
@@ -357,6 +370,44 @@ package tandem_pkg;
     logic         good;  // its CRC is right
     flit_header_t header;
   } flit_t;
+
+  // What a channel would send now.
+  typedef struct packed {
+    logic        valid;
+    logic [1:0]  words_last;
+    logic [31:0] crc;         // CRC state after these words, from state 0
+  } flit_offer_t;
+
+  // What is known of a flit that was sent.
+  typedef struct packed {
+    logic [1:0]  channel;
+    logic [1:0]  words_last;
+    logic [31:0] crc;         // CRC state after all words of the payload, from state 0
+  } replay_entry_t;
+
+  typedef struct packed {
+    logic                    valid;
+    logic [SequenceBits-1:0] number;
+    replay_entry_t           entry;
+  } resend_t;
+
+  // A flit that is missing and has to be asked for.
+  typedef struct packed {
+    logic                    valid;
+    logic [SequenceBits-1:0] number;
+  } flit_ask_t;
+
+  // Bring-up of a session: nonces travel in `number` and `ack` of an init flit, `nak` says that `ack` is one.
+  typedef enum logic [2:0] {
+    LinkDown      = 3'd0,
+    LinkInit      = 3'd1,
+    LinkReady     = 3'd2,
+    LinkUp        = 3'd3,
+    LinkClosing   = 3'd4,
+    LinkReserved5 = 3'd5,
+    LinkReserved6 = 3'd6,
+    LinkReserved7 = 3'd7
+  } link_state_e;
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).
   function automatic int unsigned chain_parts(input int unsigned segments);

@@ -77,6 +77,13 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("LinkWordBytes", link::LINK_WORD_BYTES as u64),
         ("SequenceBits", u64::from(link::SEQUENCE_BITS)),
         ("CreditBits", u64::from(link::CREDIT_BITS)),
+        ("LinkChannels", link::LINK_CHANNELS as u64),
+        ("ReplayDepth", link::REPLAY_DEPTH as u64),
+        ("ControlSlots", link::CONTROL_SLOTS as u64),
+        ("LatencySlots", link::LATENCY_SLOTS as u64),
+        ("BulkSlots", link::BULK_SLOTS as u64),
+        ("RetryTimeout", u64::from(link::RETRY_TIMEOUT)),
+        ("LossTimeout", u64::from(link::LOSS_TIMEOUT)),
         ("FractionBits", u64::from(FRACTION_BITS)),
         ("ExponentBits", u64::from(EXPONENT_BITS)),
         ("ExponentBias", u64::from(EXPONENT_BIAS.unsigned_abs())),
@@ -104,7 +111,7 @@ fn every_constant_of_the_mirror_is_compared() {
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 22, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 29, "{mirror:?}");
 }
 
 #[test]
@@ -228,6 +235,8 @@ fn enumerations_of_package_and_model_are_equal() {
     assert_eq!(differences(&enumeration(&package(), "kind_e"), &model_kinds()), Vec::<String>::new());
     let flits = model_enumeration("Flit", &link::FlitKind::ALL);
     assert_eq!(differences(&enumeration(&package(), "flit_kind_e"), &flits), Vec::<String>::new());
+    let states = model_enumeration("Link", &link::LinkState::ALL);
+    assert_eq!(differences(&enumeration(&package(), "link_state_e"), &states), Vec::<String>::new());
 }
 
 #[test]
@@ -277,7 +286,7 @@ fn elaborated_parts(package: &str, segments: [usize; 3]) -> [usize; 3] {
 const SEGMENTS: [usize; 3] = [1, 2, 4];
 
 fn model_parts() -> [usize; 3] {
-    SEGMENTS.map(|segments| Geometry { name: "any", rows: 1, segments, bank_words: 1 }.chain_parts())
+    SEGMENTS.map(|segments| Geometry { segments, ..Geometry::ALL[0] }.chain_parts())
 }
 
 #[test]

@@ -10,7 +10,8 @@ use tandem_testbenches::array::{
 };
 use tandem_testbenches::random::{Flavour, Source};
 
-const WIDE: Geometry = Geometry { name: "wide", rows: 2, segments: 4, bank_words: 64 };
+const WIDE: Geometry =
+    Geometry { name: "wide", rows: 2, segments: 4, bank_words: 64, selective: false, peers: 1 };
 
 fn geometries() -> Vec<Geometry> {
     Geometry::ALL.into_iter().chain([WIDE]).collect()

@@ -14,7 +14,7 @@ pub const PSUM_SLOTS: usize = 64;
 /// Longest head: it sets the depth of the accumulator files.
 pub const MAX_HEAD_DIM: usize = 128;
 
-/// Rows and segments of an array.
+/// Sizes of what is built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Geometry {
     /// Name on the command line.
@@ -25,13 +25,17 @@ pub struct Geometry {
     pub segments: usize,
     /// Words of each SRAM bank; a word is what the array takes per beat, 32 bytes per segment.
     pub bank_words: usize,
+    /// The link asks for exactly the flit that is missing, not for all from it on.
+    pub selective: bool,
+    /// Ports of the collective unit: links to other chips.
+    pub peers: usize,
 }
 
 impl Geometry {
     /// Every geometry that is built, linted, locksteped and fuzzed.
     pub const ALL: [Self; 2] = [
-        Self { name: "small", rows: 8, segments: 2, bank_words: 2048 },
-        Self { name: "slim", rows: 3, segments: 1, bank_words: 256 },
+        Self { name: "small", rows: 8, segments: 2, bank_words: 2048, selective: true, peers: 7 },
+        Self { name: "slim", rows: 3, segments: 1, bank_words: 256, selective: false, peers: 3 },
     ];
 
     /// The geometry called `name`.
