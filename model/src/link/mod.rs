@@ -5,5 +5,6 @@ pub mod crc32c;
 pub mod flit_rx;
 pub mod flit_tx;
 pub mod framer;
+pub mod link_control;
 pub mod link_endpoint;
 pub mod types;
