@@ -5,4 +5,5 @@ pub mod crc32c;
 pub mod flit_rx;
 pub mod flit_tx;
 pub mod framer;
+pub mod replay_buffer;
 pub mod types;
