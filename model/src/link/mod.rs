@@ -7,4 +7,5 @@ pub mod flit_tx;
 pub mod framer;
 pub mod link_control;
 pub mod link_endpoint;
+pub mod replay_buffer;
 pub mod types;
