@@ -43,7 +43,7 @@ module link_endpoint
   logic                    [1:0] rx_channel;
   flit_t                         flit, peer;
   logic                    [7:0] epoch;
-  logic                          realign;
+  logic                          realign, aligned;
 
   framer u_framer (
     .clk_i,
@@ -63,7 +63,7 @@ module link_endpoint
     .rx_word_o        (rx_word),
     .rx_word_channel_o(rx_channel),
     .flit_o           (flit),
-    .aligned_o        ()
+    .aligned_o        (aligned)
   );
 
   // ---- session ----
@@ -174,7 +174,7 @@ module link_endpoint
     .waiting_o
   );
 
-  logic unused_pushed;
-  assign unused_pushed = ^pushed;
+  logic unused;
+  assign unused = ^{aligned, pushed};
 
 endmodule : link_endpoint

@@ -162,7 +162,8 @@ impl LinkControl {
         let ours = answered && header.number == self.heard_nonce_q;
         let (expired, received) = (self.expired(), self.receive());
         let over = (init && !ours) || expired;
-        let lost = over && (self.state_q == LinkState::Up || (self.state_q == LinkState::Closing && !i.drained));
+        let lost =
+            over && (self.state_q == LinkState::Up || (self.state_q == LinkState::Closing && !i.drained));
         let closes = peer.valid && peer.header.kind == FlitKind::Close;
         let before = self.state_q;
 

@@ -183,7 +183,11 @@ impl Block for LinkEndpoint {
         let rx = link_rx::Inputs {
             run_i: self.control.receive(),
             clear_i: self.control.clear(),
-            word_i: framed.rx_word_valid_o.then_some((framed.rx_word_index_o, framed.rx_word_o, framed.rx_word_channel_o)),
+            word_i: framed.rx_word_valid_o.then_some((
+                framed.rx_word_index_o,
+                framed.rx_word_o,
+                framed.rx_word_channel_o,
+            )),
             flit_i: peer,
             ask_taken_i: asked,
             word_ready_i: i.word_ready_i,
