@@ -7,5 +7,5 @@ pub mod flit_packer;
 pub mod flit_rx;
 pub mod flit_tx;
 pub mod framer;
-pub mod mailbox;
+pub mod link_mailbox;
 pub mod types;
