@@ -57,7 +57,7 @@ fn advanced(number: Number, by: u16) -> Number {
 
 /// Where a flit lies.
 fn slot(number: Number) -> u32 {
-    u32::from(number.0) % REPLAY_DEPTH as u32
+    u32::from(number.0) % (1 << (SEQUENCE_BITS - 1))
 }
 
 /// The slots of `count` flits from `first` on.
