@@ -7,6 +7,7 @@ pub mod flit_packer;
 pub mod flit_rx;
 pub mod flit_tx;
 pub mod framer;
+pub mod link_tx;
 pub mod mailbox;
 pub mod replay_buffer;
 pub mod types;
