@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/link/link_endpoint.sv`.
 
-use super::link_mailbox::LinkMailbox;
 use super::framer::{self, Framer};
 use super::link_control::{ControlInputs, LinkControl};
+use super::link_mailbox::LinkMailbox;
 use super::link_rx::{self, LinkRx};
 use super::link_tx::{self, LinkTx};
 use super::types::{LINK_CHANNELS, LinkState, LinkWord, visit_words};
