@@ -69,6 +69,8 @@ pub enum Op {
         /// For.
         cycles: u8,
     },
+    /// A side is reset as soon as it is in this state, which it is brought to.
+    ResetIn(usize, LinkState),
     /// Both sides end the session cleanly.
     ShutDown,
     /// All is well until everything has come.
@@ -245,21 +247,45 @@ impl Run<'_, '_> {
             }
             Op::Reset { side, after, cycles } => {
                 self.clocks(u64::from(after))?;
-                let state = match self.pair.outputs(side).state_o {
-                    LinkState::Down => 0,
-                    LinkState::Init => 1,
-                    LinkState::Ready => 2,
-                    LinkState::Up => 3,
-                    _ => 4,
-                };
-                self.coverage.hit(CORNERS[19 + 5 * side + state]);
-                self.reset = true;
-                self.pair.reset(side, u16::from(cycles));
-                self.clocks(u64::from(cycles))
+                self.reset(side, cycles)
             }
+            Op::ResetIn(side, state) => self.reset_in(side, state),
             Op::ShutDown => self.shut_down(),
             Op::Settle => self.settle(),
         }
+    }
+
+    fn reset(&mut self, side: usize, cycles: u8) -> Result<(), DutError> {
+        let state = match self.pair.outputs(side).state_o {
+            LinkState::Down => 0,
+            LinkState::Init => 1,
+            LinkState::Ready => 2,
+            LinkState::Up => 3,
+            _ => 4,
+        };
+        self.coverage.hit(CORNERS[19 + 5 * side + state]);
+        self.reset = true;
+        self.pair.reset(side, u16::from(cycles));
+        self.clocks(u64::from(cycles))
+    }
+
+    fn reset_in(&mut self, side: usize, state: LinkState) -> Result<(), DutError> {
+        if state == LinkState::Closing {
+            self.pair.enable(side, false);
+        } else {
+            // The peer begins anew, and the side with it.
+            self.pair.enable(side, true);
+            self.reset(1 - side, 1)?;
+        }
+        for _ in 0..self.pair.bound_up() {
+            if self.pair.outputs(side).state_o == state {
+                break;
+            }
+            self.clocks(1)?;
+        }
+        self.reset(side, 1)?;
+        self.pair.enable(side, true);
+        Ok(())
     }
 
     fn shut_down(&mut self) -> Result<(), DutError> {
@@ -295,6 +321,83 @@ impl Run<'_, '_> {
     }
 }
 
+/// Words on all channels, or on some.
+fn send() -> impl Strategy<Value = Op> {
+    let share = || prop_oneof![Just(0u8), Just(1), Just(16)];
+    (0..2usize, [share(), share(), share()], any::<u8>(), 1..9u8, 1..600u16)
+        .prop_map(|(side, shares, load, length, words)| Op::Send { side, shares, load, length, words })
+}
+
+/// As many words as a side can send in some thousand cycles.
+fn flood(side: usize) -> Op {
+    Op::Send { side, shares: [1, 1, 6], load: 255, length: 4, words: 1000 }
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        4 => Just(Fault::Bit),
+        2 => (2..700u16).prop_map(Fault::Burst),
+        4 => Just(Fault::Drop),
+        2 => Just(Fault::Duplicate),
+        1 => Just(Fault::Slip),
+        2 => (0..528u16, any::<bool>(), prop_oneof![1..64u16, 600..700u16])
+            .prop_map(|(wire, high, cycles)| Fault::Stuck { wire, high, cycles }),
+        2 => prop_oneof![1..64u16, 520..700u16].prop_map(Fault::Silence),
+    ]
+}
+
+/// One operation.
+fn op() -> impl Strategy<Value = Op> {
+    let side = 0..2usize;
+    let read = (side.clone(), 0..LINK_CHANNELS, prop_oneof![Just(0u8), Just(255), any::<u8>()]);
+    let reset = (side.clone(), prop_oneof![0..8u8, any::<u8>()], 1..6u8);
+    let states = prop_oneof![
+        Just(LinkState::Init),
+        Just(LinkState::Ready),
+        Just(LinkState::Up),
+        Just(LinkState::Closing)
+    ];
+    prop_oneof![
+        8 => any::<u8>().prop_map(Op::Run),
+        6 => send(),
+        3 => read.prop_map(|(side, channel, chance)| Op::Read { side, channel, chance }),
+        4 => (side.clone(), fault()).prop_map(|(side, fault)| Op::Fault(side, fault)),
+        1 => (side.clone(), 10..16u8, any::<u8>())
+            .prop_map(|(side, power, flits)| Op::Noise { side, power, flits }),
+        2 => (side.clone(), any::<bool>()).prop_map(|(side, enable)| Op::Enable(side, enable)),
+        1 => reset.prop_map(|(side, after, cycles)| Op::Reset { side, after, cycles }),
+        1 => (side, states).prop_map(|(side, state)| Op::ResetIn(side, state)),
+        2 => Just(Op::Settle),
+    ]
+}
+
+/// Operations that show something together, or one.
+fn group() -> impl Strategy<Value = Vec<Op>> {
+    let side = || 0..2usize;
+    prop_oneof![
+        16 => op().prop_map(|op| vec![op]),
+        // A fault with words around it, and what becomes of them.
+        4 => (side(), fault()).prop_map(|(side, fault)| {
+            vec![Op::Settle, flood(side), Op::Run(40), Op::Fault(side, fault), Op::Run(180), Op::Settle]
+        }),
+        1 => (side(), 11..16u8).prop_map(|(side, power)| {
+            vec![Op::Settle, flood(side), Op::Noise { side, power, flits: 200 }, Op::Settle]
+        }),
+        // Both sides end the session with words on their way.
+        1 => any::<u8>().prop_map(|flits| vec![flood(0), flood(1), Op::Run(flits), Op::ShutDown]),
+        // Words lie at a reader that does not read while its session is lost.
+        1 => (side(), 0..LINK_CHANNELS).prop_map(|(side, channel)| {
+            let stop = Op::Read { side: 1 - side, channel, chance: 0 };
+            vec![stop, flood(side), Op::Run(100), Op::Fault(side, Fault::Silence(600)), Op::Run(180), Op::Settle]
+        }),
+        // The wire dies while a side ends the session.
+        1 => side().prop_map(|side| {
+            let silence = Op::Fault(side, Fault::Silence(900));
+            vec![flood(side), Op::Run(60), silence, Op::Enable(side, false), Op::Run(200), Op::Settle]
+        }),
+    ]
+}
+
 impl Bench for LinkBench {
     type Block = LinkEndpoint;
     type Case = Case;
@@ -304,36 +407,9 @@ impl Bench for LinkBench {
     }
 
     fn strategy(&self) -> BoxedStrategy<Case> {
-        let side = 0..2usize;
-        let share = || prop_oneof![Just(0u8), Just(1), Just(16)];
-        let fault = prop_oneof![
-            4 => Just(Fault::Bit),
-            2 => (2..700u16).prop_map(Fault::Burst),
-            4 => Just(Fault::Drop),
-            2 => Just(Fault::Duplicate),
-            1 => Just(Fault::Slip),
-            2 => (0..528u16, any::<bool>(), prop_oneof![1..64u16, 600..700u16])
-                .prop_map(|(wire, high, cycles)| Fault::Stuck { wire, high, cycles }),
-            2 => prop_oneof![1..64u16, 520..700u16].prop_map(Fault::Silence),
-        ];
-        let send = (side.clone(), [share(), share(), share()], any::<u8>(), 1..9u8, 1..600u16);
-        let reset = (side.clone(), prop_oneof![0..8u8, any::<u8>()], 1..6u8);
-        let op = prop_oneof![
-            8 => any::<u8>().prop_map(Op::Run),
-            6 => send.prop_map(|(side, shares, load, length, words)| Op::Send { side, shares, load, length, words }),
-            3 => (side.clone(), 0..LINK_CHANNELS, prop_oneof![Just(0u8), Just(255), any::<u8>()])
-                .prop_map(|(side, channel, chance)| Op::Read { side, channel, chance }),
-            6 => (side.clone(), fault).prop_map(|(side, fault)| Op::Fault(side, fault)),
-            1 => (side.clone(), 10..16u8, any::<u8>())
-                .prop_map(|(side, power, flits)| Op::Noise { side, power, flits }),
-            2 => (side, any::<bool>()).prop_map(|(side, enable)| Op::Enable(side, enable)),
-            2 => reset.prop_map(|(side, after, cycles)| Op::Reset { side, after, cycles }),
-            1 => Just(Op::ShutDown),
-            3 => Just(Op::Settle),
-        ];
         let latency = || prop_oneof![Just(0u8), 0..8u8, 0..=200u8];
-        ([latency(), latency()], vec(op, 1..24), any::<u64>())
-            .prop_map(|(latencies, ops, seed)| Case { latencies, ops, seed })
+        ([latency(), latency()], vec(group(), 1..16), any::<u64>())
+            .prop_map(|(latencies, groups, seed)| Case { latencies, ops: groups.concat(), seed })
             .boxed()
     }
 

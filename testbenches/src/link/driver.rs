@@ -421,8 +421,8 @@ impl<'a> Pair<'a> {
         let Side { alone, backlog, .. } = self.sides[direction];
         let read_at_once = self.sides[1 - direction].sinks[1] == ALWAYS;
         let accepted = self.cycle - latency;
-        // Nothing was before it, and nothing that goes before it, from the cycle in which it went in.
-        let calm = accepted > self.disturbed[direction];
+        // Nothing was before it, and nothing that goes before it: words of the control channel are two flits at most.
+        let calm = accepted > self.disturbed[direction] + 16;
         if !(alone && read_at_once && calm && self.sides[1 - direction].rings > 0) {
             return Ok(());
         }
@@ -479,7 +479,7 @@ impl<'a> Pair<'a> {
         let lost = now.losses_o.0 > last.losses_o.0;
         let entered = now.state_o == LinkState::Init && last.state_o != LinkState::Init;
         let (replayed, up) = (now.replays_o != last.replays_o, now.state_o == LinkState::Up);
-        let waited = now.stalls_o[1] != last.stalls_o[1];
+        let waited = now.stalls_o[..2] != last.stalls_o[..2];
         if lost {
             state.lost = Some(self.cycle);
             self.board.break_off(side);
