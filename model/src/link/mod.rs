@@ -3,6 +3,7 @@
 
 pub mod crc32c;
 pub mod crc32c_zeros;
+pub mod doorbell;
 pub mod flit_packer;
 pub mod flit_queue;
 pub mod flit_rx;
@@ -12,6 +13,5 @@ pub mod link_control;
 pub mod link_endpoint;
 pub mod link_rx;
 pub mod link_tx;
-pub mod mailbox;
 pub mod replay_buffer;
 pub mod types;
