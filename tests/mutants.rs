@@ -23,6 +23,7 @@ use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::{self, AttentionBench};
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
+use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::random::Flavour;
 use tandem_testbenches::segment::{Op, SegmentBench};
@@ -591,6 +592,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             hunt(&AttentionBench { geometry }, vec![short], device, &library)
         }
         devices::Kind::Framer => hunt(&FramerBench, vec![], device, &library),
+        devices::Kind::Link => hunt(&LinkBench { geometry }, vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

@@ -8,6 +8,7 @@ mod bench;
 mod dut;
 pub mod float;
 pub mod framer;
+pub mod link;
 pub mod normaliser;
 pub mod property;
 pub mod random;
