@@ -3,7 +3,6 @@
 
 pub mod crc32c;
 pub mod crc32c_zeros;
-
 pub mod flit_packer;
 pub mod flit_queue;
 pub mod flit_rx;
