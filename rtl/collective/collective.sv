@@ -97,7 +97,7 @@ module collective
   end
 
   // ---- taking ----
-  logic     take_sum, take_final, take_allowed, take, take_last_word;
+  logic     take_sum, take_final, take_both, take_allowed, take, take_last_word;
   logic     port_valid;
   word_t    port_word;
   logic [2:0] flight;
@@ -118,6 +118,7 @@ module collective
       take_allowed = address_t'(flight) < command_q.words;
     end
     take_allowed = take_allowed && run_q;
+    take_both    = take_allowed && take_final;  // from the memory
 
     port_valid = 1'b0;
     port_word  = '0;
@@ -128,7 +129,7 @@ module collective
         port_word  = word_i[k];
       end
     end
-    take           = take_allowed && (take_final || port_valid);
+    take           = take_both || take_allowed && port_valid;
     take_last_word = take_word_q == command_q.words - 16'd1;
   end
 
@@ -138,7 +139,7 @@ module collective
     give_broadcast = command_q.full && command_q.op != CollectiveReduceScatter && give_left_q == 8'd1;
     // The last pass of a full reduction reads two words.
     give = run_q && give_left_q != '0 && give_credit_q != '0 && (pending_q & ~word_ready_i) == '0
-           && !(take_allowed && take_final);
+           && !take_both;
     give_last_word = give_word_q == command_q.words - 16'd1;
   end
 
@@ -148,7 +149,7 @@ module collective
   logic     write, sum_valid, sum_saturated;
   sum_tag_t sum_tag;
   always_comb begin
-    give_address = take_final ? own_q + take_word_q : give_chunk_q + give_word_q;
+    give_address = take_both ? own_q + take_word_q : give_chunk_q + give_word_q;
     take_address = command_ready_o ? host_address_i : take_chunk_q + take_word_q;
 
     write         = 1'b0;
@@ -202,9 +203,9 @@ module collective
     term_d        = term_q;
     if (take) begin
       stage_d.add         = take_sum && !(command_q.full && take_first_q);
-      stage_d.tag.own     = take_final;
-      stage_d.tag.address = take_final ? give_address : take_address;
-      running_d           = take_final ? give_read : port_word;
+      stage_d.tag.own     = take_both;
+      stage_d.tag.address = take_both ? give_address : take_address;
+      running_d           = take_both ? give_read : port_word;
     end
     if (take && stage_d.add || command_ready_o && host_read_i) term_d = take_read;
     adding_d = adding_q + 3'(take && stage_d.add) - 3'(sum_valid);

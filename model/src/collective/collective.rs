@@ -113,8 +113,11 @@ pub struct Outputs {
 #[derive(Clone, Copy)]
 struct Taking {
     sum: bool,
+    /// The last pass of a full reduction.
     last_pass: bool,
     allowed: bool,
+    /// Both terms come from the memory.
+    both: bool,
     flight: u16,
 }
 
@@ -232,7 +235,8 @@ impl Collective {
         } else {
             flight < self.command_q.words.0
         };
-        Taking { sum, last_pass: full && self.take_sums_q == 1, allowed: allowed && self.run_q, flight }
+        let (last_pass, allowed) = (full && self.take_sums_q == 1, allowed && self.run_q);
+        Taking { sum, last_pass, allowed, both: allowed && last_pass, flight }
     }
 
     fn start(&mut self) {
@@ -376,7 +380,7 @@ impl Block for Collective {
         assert!(!ready || !self.stage_q.valid && self.adding_q == 0, "INV_COLLECTIVE_3");
 
         let port = usize::from(self.take_port_q);
-        let take = taking.allowed && (taking.last_pass || i.word_valid_i.get(port) == Some(&true));
+        let take = taking.both || taking.allowed && i.word_valid_i.get(port) == Some(&true);
         let given = !self.pending_q.contains(&true);
         for (pending, taken) in self.pending_q.iter_mut().zip(&i.word_ready_i) {
             *pending &= !taken;
@@ -386,7 +390,7 @@ impl Block for Collective {
             && self.give_left_q != 0
             && self.give_credit_q != 0
             && !waiting
-            && !(taking.allowed && taking.last_pass);
+            && !taking.both;
         let broadcast = command.full && command.op != CollectiveOp::ReduceScatter && self.give_left_q == 1;
         let finished = running
             && self.give_left_q == 0
@@ -396,7 +400,7 @@ impl Block for Collective {
             && taking.flight == 0;
 
         // What the memory and the ports give, before anything is written.
-        let give_read = if taking.last_pass {
+        let give_read = if taking.both {
             self.own_q.wrapping_add(self.take_word_q)
         } else {
             self.give_chunk_q.wrapping_add(self.give_word_q)
@@ -422,9 +426,9 @@ impl Block for Collective {
         }
         self.stage_q.valid = take;
         if take {
-            self.running_q = if taking.last_pass { self.read(give_read) } else { i.word_i[port] };
-            let address = if taking.last_pass { give_read } else { take_read };
-            self.stage_q = Stage { valid: true, add, own: taking.last_pass, address: Uint(address) };
+            self.running_q = if taking.both { self.read(give_read) } else { i.word_i[port] };
+            let address = if taking.both { give_read } else { take_read };
+            self.stage_q = Stage { valid: true, add, own: taking.both, address: Uint(address) };
         }
         self.adding_q = self.adding_q + u16::from(add) - u16::from(sum_tag.valid);
 

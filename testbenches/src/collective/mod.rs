@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Collective units and the cables between them.
+
+mod bench;
+pub mod network;
+
+pub use bench::{Case, CollectiveBench, Op};
