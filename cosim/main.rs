@@ -49,7 +49,7 @@ enum Command {
     },
     /// Search for trouble with random cases in lockstep.
     Fuzz {
-        /// float, segment, array, sram, softmax, normaliser, attention, framer or all.
+        /// float, segment, array, sram, softmax, normaliser, attention, framer, collective or all.
         #[arg(long, default_value = "all")]
         block: String,
         /// How long, in all.
@@ -84,7 +84,7 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// One group of figures: gemv, attention, secded, speed or compile.
+        /// One group of figures: gemv, attention, secded, collective, speed or compile.
         #[arg(long)]
         only: Option<String>,
         /// Fewer rounds.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::AttentionBench;
+use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::normaliser::NormaliserBench;
@@ -66,6 +67,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Normaliser => campaign(&NormaliserBench { geometry: device.geometry }, device, options),
             Kind::Attention => campaign(&AttentionBench { geometry: device.geometry }, device, options),
             Kind::Framer => campaign(&FramerBench, device, options),
+            Kind::Collective => campaign(&CollectiveBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -4,6 +4,7 @@
 //! `reach` is what the project set itself and is not touched by the code that it judges.
 
 mod attention;
+mod collective;
 
 use std::time::Instant;
 
@@ -268,7 +269,7 @@ fn compile_figures() -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Groups of figures, by the name that `--only` takes.
-pub const GROUPS: [&str; 5] = ["gemv", "attention", "secded", "speed", "compile"];
+pub const GROUPS: [&str; 6] = ["gemv", "attention", "secded", "collective", "speed", "compile"];
 
 /// Measures. `each` is told every figure as it comes.
 ///
@@ -281,6 +282,7 @@ pub fn run(only: Option<&str>, quick: bool, mut each: impl FnMut(&Figure)) -> an
             "gemv" => vec![utilisation(false)?, utilisation(true)?],
             "attention" => attention::figures()?,
             "secded" => secded_figures(quick)?,
+            "collective" => collective::figures()?,
             "speed" => speed_figures(quick)?,
             _ => compile_figures()?,
         };

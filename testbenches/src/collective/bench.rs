@@ -289,7 +289,10 @@ impl Driver<'_> {
         let late: Vec<u64> =
             (0..ranks).map(|_| split_mix(&mut self.seed) % (u64::from(skew) + 1)).collect();
         let orders: Vec<Order> = (0..ranks)
-            .map(|rank| Order { after: late[rank], command: self.layout.command(code, rank, base, words) })
+            .map(|rank| {
+                let command = self.layout.command(code, rank, base, words);
+                Order { after: late[rank], commands: vec![command] }
+            })
             .collect();
         let full = self.layout.full;
         coverage.hit(CORNERS[usize::from(op) + if full { 3 } else { 0 }]);

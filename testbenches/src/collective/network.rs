@@ -30,6 +30,10 @@ pub trait Cable {
     fn signals(&self) -> [Signals; 2];
     /// One clock, with what the ends said.
     fn clock(&mut self, ends: [Signals; 2]);
+    /// Words can cross.
+    fn up(&self) -> bool {
+        true
+    }
     /// Forgets what is on its way.
     fn reset(&mut self);
 }
@@ -189,12 +193,12 @@ impl Dut<Collective> for Borrowed<'_> {
 }
 
 /// When a rank is told what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Order {
     /// After so many cycles.
     pub after: u64,
-    /// What.
-    pub command: CollectiveCommand,
+    /// What, one after the other.
+    pub commands: Vec<CollectiveCommand>,
 }
 
 /// What came of orders.
@@ -202,7 +206,7 @@ pub struct Order {
 pub struct Ran {
     /// From the first command to the last rank's `done_o`.
     pub cycles: u64,
-    /// By rank: `saturated_o` then.
+    /// By rank: `saturated_o` at the end of a command.
     pub saturated: Vec<bool>,
 }
 
@@ -308,6 +312,20 @@ impl<'a> Network<'a> {
         vec![self.idle.clone(); self.units.len()]
     }
 
+    /// Waits until words can cross all cables.
+    ///
+    /// # Errors
+    /// As for [`Self::clock`]; when that takes more than `limit` cycles.
+    pub fn bring_up(&mut self, limit: u64) -> Result<(), DutError> {
+        for _ in 0..limit {
+            if self.cables.iter().all(|(cable, _)| cable.up()) {
+                return Ok(());
+            }
+            self.clock(&mut self.idle())?;
+        }
+        Err(wrong(format!("a cable is not up after {limit} cycles")))
+    }
+
     /// Nobody does anything for so many cycles.
     ///
     /// # Errors
@@ -367,27 +385,31 @@ impl<'a> Network<'a> {
     /// As for [`Self::clock`]; when a rank refuses, or is not done within `limit` cycles.
     pub fn run(&mut self, orders: &[Order], limit: u64, until: Option<u64>) -> Result<Ran, DutError> {
         let mut ran = Ran { cycles: 0, saturated: vec![false; orders.len()] };
-        let mut waiting: Vec<bool> = vec![true; orders.len()];
-        let mut left = orders.len();
+        let mut told = vec![0; orders.len()];
+        let mut done = vec![0; orders.len()];
+        let mut left: usize = orders.iter().map(|order| order.commands.len()).sum();
         for cycle in 0..until.unwrap_or(limit) {
             let mut inputs = self.idle();
             for (rank, (inputs, order)) in inputs.iter_mut().zip(orders).enumerate() {
-                if waiting[rank] && cycle >= order.after {
-                    inputs.command_i = order.command;
-                    waiting[rank] = !self.units[rank].outputs().command_ready_o;
+                if cycle >= order.after
+                    && let Some(command) = order.commands.get(told[rank])
+                {
+                    inputs.command_i = *command;
+                    told[rank] += usize::from(self.units[rank].outputs().command_ready_o);
                 }
             }
             self.clock(&mut inputs)?;
             for (rank, unit) in self.units.iter().enumerate() {
                 let outputs = unit.outputs();
                 if outputs.refused_o {
-                    return Err(wrong(format!("rank {rank} refuses {:?}", orders[rank].command)));
+                    return Err(wrong(format!("rank {rank} refuses command {} of {orders:?}", done[rank])));
                 }
                 if outputs.done_o {
-                    if waiting[rank] {
+                    done[rank] += 1;
+                    if done[rank] > told[rank] {
                         return Err(wrong(format!("rank {rank} has done what it was not told")));
                     }
-                    ran.saturated[rank] = outputs.saturated_o;
+                    ran.saturated[rank] |= outputs.saturated_o;
                     left -= 1;
                 }
             }
@@ -398,7 +420,7 @@ impl<'a> Network<'a> {
         }
         match until {
             Some(cycles) => Ok(Ran { cycles, ..ran }),
-            None => Err(wrong(format!("{left} ranks are not done after {limit} cycles"))),
+            None => Err(wrong(format!("{left} commands are not done after {limit} cycles"))),
         }
     }
 
