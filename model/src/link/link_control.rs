@@ -83,10 +83,16 @@ impl LinkControl {
         self.nonce_q
     }
 
-    /// Nonce of the peer, once it is known.
+    /// The peer's nonce is known.
     #[must_use]
-    pub fn heard(&self) -> Option<Uint<7>> {
-        self.heard_q.then_some(self.heard_nonce_q)
+    pub fn heard(&self) -> bool {
+        self.heard_q
+    }
+
+    /// Nonce of the peer.
+    #[must_use]
+    pub fn heard_nonce(&self) -> Uint<7> {
+        self.heard_nonce_q
     }
 
     /// Data flits may go.
@@ -156,7 +162,8 @@ impl LinkControl {
         let ours = answered && header.number == self.heard_nonce_q;
         let (expired, received) = (self.expired(), self.receive());
         let over = (init && !ours) || expired;
-        let lost = over && (self.state_q == LinkState::Up || (self.state_q == LinkState::Closing && !i.drained));
+        let lost =
+            over && (self.state_q == LinkState::Up || (self.state_q == LinkState::Closing && !i.drained));
         let closes = peer.valid && peer.header.kind == FlitKind::Close;
         let before = self.state_q;
 
