@@ -123,6 +123,11 @@ fn framer_in_lockstep() {
 }
 
 #[test]
+fn link_endpoints_in_lockstep() {
+    rtl_equals_model(Kind::Link);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }
