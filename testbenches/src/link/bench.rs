@@ -385,10 +385,11 @@ fn group() -> impl Strategy<Value = Vec<Op>> {
         }),
         // Both sides end the session with words on their way.
         1 => any::<u8>().prop_map(|flits| vec![flood(0), flood(1), Op::Run(flits), Op::ShutDown]),
-        // Words lie at a reader that does not read while its session is lost.
+        // Words lie at a reader that does not read while its session is lost, and reads again later.
         1 => (side(), 0..LINK_CHANNELS).prop_map(|(side, channel)| {
-            let stop = Op::Read { side: 1 - side, channel, chance: 0 };
-            vec![stop, flood(side), Op::Run(100), Op::Fault(side, Fault::Silence(600)), Op::Run(180), Op::Settle]
+            let read = |chance| Op::Read { side: 1 - side, channel, chance };
+            let silence = Op::Fault(side, Fault::Silence(600));
+            vec![read(0), flood(side), Op::Run(100), silence, Op::Run(200), read(255), Op::Run(20), Op::Settle]
         }),
         // Words that come early wait for one that is lost, until the session is lost: the asks for it do not come through.
         1 => side().prop_map(|side| {
