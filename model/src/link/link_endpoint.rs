@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/link/link_endpoint.sv`.
 
-use super::doorbell::Doorbell;
 use super::framer::{self, Framer};
 use super::link_control::{ControlInputs, LinkControl};
+use super::link_mailbox::LinkMailbox;
 use super::link_rx::{self, LinkRx};
 use super::link_tx::{self, LinkTx};
 use super::types::{LINK_CHANNELS, LinkState, LinkWord, visit_words};
@@ -20,7 +20,7 @@ pub struct LinkEndpoint {
     control: LinkControl,
     tx: LinkTx,
     rx: LinkRx,
-    doorbell: Doorbell,
+    mailbox: LinkMailbox,
 }
 
 /// Input ports. Arrays are by channel: control, latency, bulk.
@@ -118,7 +118,7 @@ impl LinkEndpoint {
             control: LinkControl::default(),
             tx: LinkTx::new(geometry.selective),
             rx: LinkRx::new(geometry.selective),
-            doorbell: Doorbell::default(),
+            mailbox: LinkMailbox::default(),
         }
     }
 }
@@ -140,8 +140,8 @@ impl Block for LinkEndpoint {
             word_ready_o: self.tx.ready(self.control.accept()),
             word_valid_o: words.map(|word| word.is_some()),
             word_o: words.map(Option::unwrap_or_default),
-            doorbell_o: self.doorbell.doorbell(),
-            waiting_o: self.doorbell.waiting(),
+            doorbell_o: self.mailbox.doorbell(),
+            waiting_o: self.mailbox.waiting(),
             wire_data_o: framed.wire_data_o,
             wire_side_o: framed.wire_side_o,
             state_o: self.control.state(),
@@ -214,7 +214,7 @@ impl Block for LinkEndpoint {
             epoch_i: self.control.epoch(),
             realign_i: self.control.realign(),
         });
-        self.doorbell.advance(mail.map(|(_, words_last)| words_last), read);
+        self.mailbox.advance(mail.map(|(_, words_last)| words_last), read);
         self.tx.advance(&tx);
         self.rx.clock(&rx);
         self.control.advance(&control);
@@ -225,7 +225,7 @@ impl Block for LinkEndpoint {
         self.control = LinkControl::default();
         self.tx.reset();
         self.rx.reset();
-        self.doorbell = Doorbell::default();
+        self.mailbox = LinkMailbox::default();
     }
 }
 
@@ -243,8 +243,8 @@ impl Visit for LinkEndpoint {
         v.enter("u_rx", None);
         self.rx.visit(v);
         v.leave();
-        v.enter("u_doorbell", None);
-        self.doorbell.visit(v);
+        v.enter("u_mailbox", None);
+        self.mailbox.visit(v);
         v.leave();
     }
 }

@@ -3,7 +3,7 @@
 // in the first cycle in which they are counted and can be read.
 `include "tandem_assert.svh"
 
-module doorbell
+module link_mailbox
   import tandem_pkg::*;
 #(
   localparam int unsigned Messages  = FlitWords * LatencySlots,
@@ -40,7 +40,7 @@ module doorbell
   assign doorbell_o = doorbell_q;
   assign waiting_o  = waiting_q;
 
-  `TANDEM_INVARIANT(INV_DOORBELL_1, waiting_q <= CountBits'(Messages))
-  `TANDEM_INVARIANT(INV_DOORBELL_2, !(read_i && waiting_q == '0))
+  `TANDEM_INVARIANT(INV_MAILBOX_1, waiting_q <= CountBits'(Messages))
+  `TANDEM_INVARIANT(INV_MAILBOX_2, !(read_i && waiting_q == '0))
 
-endmodule : doorbell
+endmodule : link_mailbox
