@@ -378,7 +378,7 @@ impl<'a> Pair<'a> {
     /// Words that go in and come out of a side in this cycle.
     fn transfer(&mut self, side: usize) -> Result<(), DutError> {
         let cycle = self.cycle;
-        for channel in 0..LINK_CHANNELS {
+        for (channel, name) in CHANNELS.into_iter().enumerate() {
             let state = &mut self.sides[side];
             if self.inputs[side].word_valid_i[channel] && state.outputs.word_ready_o[channel] {
                 if channel == 1 {
@@ -398,7 +398,7 @@ impl<'a> Pair<'a> {
             {
                 let what = format!(
                     "cycle {cycle}: side {side}, channel {}: {held:x?} was shown and not read, and is gone",
-                    CHANNELS[channel]
+                    name
                 );
                 return Err(wrong(what));
             }
