@@ -50,7 +50,7 @@ enum Command {
     },
     /// Search for trouble with random cases in lockstep.
     Fuzz {
-        /// float, segment, array, sram, softmax, normaliser, attention, framer, link or all.
+        /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective or all.
         #[arg(long, default_value = "all")]
         block: String,
         /// How long, in all.
@@ -87,7 +87,7 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// One group of figures: gemv, attention, link, secded, speed or compile.
+        /// One group of figures: gemv, attention, secded, link, collective, speed or compile.
         #[arg(long)]
         only: Option<String>,
         /// Fewer rounds.

@@ -9,6 +9,7 @@ use crate::attention::attention_engine::AttentionEngine;
 use crate::attention::normaliser::Normaliser;
 use crate::attention::softmax::Softmax;
 use crate::block::Block;
+use crate::collective::collective::{Collective, VECTOR_WORDS};
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
 use crate::sram::bank_group::BankGroup;
@@ -45,11 +46,13 @@ pub enum Kind {
     Framer,
     /// `link_endpoint`.
     Link,
+    /// `collective`.
+    Collective,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -59,6 +62,7 @@ impl Kind {
         Self::Attention,
         Self::Framer,
         Self::Link,
+        Self::Collective,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -71,6 +75,7 @@ impl Kind {
             Self::Normaliser => &["attention", "array"],
             Self::Attention => &["attention", "array", "sram"],
             Self::Framer | Self::Link => &["link"],
+            Self::Collective => &["collective", "array"],
         }
     }
 
@@ -87,6 +92,7 @@ impl Kind {
             Self::Attention => "attention",
             Self::Framer => "framer",
             Self::Link => "link",
+            Self::Collective => "collective",
         }
     }
 }
@@ -104,7 +110,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder and the framer have no geometry and stand once.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -121,6 +127,8 @@ impl Device {
         Self { name: "framer", kind: Kind::Framer, geometry: SMALL },
         Self { name: "link_endpoint_small", kind: Kind::Link, geometry: SMALL },
         Self { name: "link_endpoint_slim", kind: Kind::Link, geometry: SLIM },
+        Self { name: "collective_small", kind: Kind::Collective, geometry: SMALL },
+        Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -152,13 +160,14 @@ impl Device {
             Kind::Attention => "attention_engine",
             Kind::Framer => "framer",
             Kind::Link => "link_endpoint",
+            Kind::Collective => "collective",
         }
     }
 
     /// Parameters of the top.
     #[must_use]
     pub fn parameters(self) -> Vec<(&'static str, usize)> {
-        let Geometry { rows, segments, bank_words, selective, .. } = self.geometry;
+        let Geometry { rows, segments, bank_words, selective, peers, .. } = self.geometry;
         match self.kind {
             Kind::Float | Kind::Framer => vec![],
             Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
@@ -166,6 +175,7 @@ impl Device {
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
             Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
             Kind::Link => vec![("Selective", usize::from(selective))],
+            Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
         }
     }
 
@@ -180,6 +190,7 @@ impl Device {
             | Kind::Normaliser
             | Kind::Framer
             | Kind::Link => &[],
+            Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
         }
@@ -197,6 +208,7 @@ impl Device {
             Kind::Attention => with.run(self, AttentionEngine::new(self.geometry)),
             Kind::Framer => with.run(self, Framer::default()),
             Kind::Link => with.run(self, LinkEndpoint::new(self.geometry)),
+            Kind::Collective => with.run(self, Collective::new(self.geometry)),
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod array;
 pub mod attention;
 mod bench;
+pub mod collective;
 mod dut;
 pub mod float;
 pub mod framer;
