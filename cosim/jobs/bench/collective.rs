@@ -4,22 +4,20 @@
 use tandem_model::block::Block;
 use tandem_model::collective::collective::Collective;
 use tandem_model::collective::types::{CollectiveCommand, CollectiveOp};
-use tandem_testbenches::collective::network::{Cable, End, Layout, Network, Order, Stream};
+use tandem_model::link::link_endpoint::LinkEndpoint;
+use tandem_testbenches::collective::links::Link;
+use tandem_testbenches::collective::network::{Cable, End, Layout, Network, Order};
 use tandem_testbenches::{Dut, ModelOnly};
 
-use super::{Better, Figure};
+use super::{Better, Figure, SMALL};
 use crate::engine::unbox;
 use crate::interrupt;
 use crate::jobs::as_f64;
 
 /// Ports of a chip.
-const PORTS: usize = 7;
+const PORTS: usize = SMALL.peers;
 /// Cycles of a beat on a wire.
-const WIRE: u64 = 20;
-
-fn cable() -> Box<dyn Cable> {
-    Box::new(Stream::new(WIRE, 64, None))
-}
+const WIRE: usize = 20;
 
 /// Cycles until the last rank is done, with these cables and commands per rank.
 fn cycles(cables: Vec<[End; 2]>, commands: Vec<Vec<CollectiveCommand>>, words: usize) -> anyhow::Result<u64> {
@@ -28,7 +26,10 @@ fn cycles(cables: Vec<[End; 2]>, commands: Vec<Vec<CollectiveCommand>>, words: u
     let units = commands.iter().map(|_| -> Box<dyn Dut<Collective>> {
         Box::new(ModelOnly { model: unit.clone() })
     });
-    let cables = cables.into_iter().map(|ends| (cable(), ends));
+    let endpoint = LinkEndpoint::new(SMALL);
+    let cables = cables
+        .into_iter()
+        .map(|ends| -> (Box<dyn Cable>, _) { (Box::new(Link::new(&endpoint, WIRE, None)), ends) });
     let mut network = Network::new(units.collect(), cables.collect(), idle).map_err(unbox)?;
     network.bring_up(2000).map_err(unbox)?;
     let orders: Vec<Order> = commands.into_iter().map(|commands| Order { after: 0, commands }).collect();
@@ -49,7 +50,7 @@ fn measured(name: String, cycles: u64, limit: &Limit, what: &str) -> Vec<Figure>
         "{what}: {cycles} cycles; the bandwidth of a link (a word of 64 bytes a cycle each way) needs {bandwidth}, {} hops of \
          {WIRE} cycles on the wire need {}",
         limit.hops,
-        limit.hops as u64 * WIRE
+        limit.hops * WIRE
     );
     let mut figures = vec![Figure {
         name: format!("{name}_cycles"),
@@ -60,7 +61,7 @@ fn measured(name: String, cycles: u64, limit: &Limit, what: &str) -> Vec<Figure>
         how: how.clone(),
     }];
     // Where the bandwidth is what counts.
-    if bandwidth > 10 * limit.hops as u64 * WIRE {
+    if limit.words > 10 * limit.hops * WIRE {
         figures.push(Figure {
             name: format!("{name}_utilisation"),
             value: as_f64(bandwidth) / as_f64(cycles),
