@@ -111,7 +111,8 @@ fn constants_of_package_and_model_are_equal() {
 /// The table above names all constants that the model's mirror of the package has.
 #[test]
 fn every_constant_of_the_mirror_is_compared() {
-    let files = ["array", "sram", "attention", "link", "collective"].map(|group| format!("model/src/{group}/types.rs"));
+    let files = ["array", "sram", "attention", "link", "collective"]
+        .map(|group| format!("model/src/{group}/types.rs"));
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());

@@ -386,11 +386,7 @@ impl Block for Collective {
             *pending &= !taken;
         }
         let waiting = self.pending_q.contains(&true);
-        let give = running
-            && self.give_left_q != 0
-            && self.give_credit_q != 0
-            && !waiting
-            && !taking.both;
+        let give = running && self.give_left_q != 0 && self.give_credit_q != 0 && !waiting && !taking.both;
         let broadcast = command.full && command.op != CollectiveOp::ReduceScatter && self.give_left_q == 1;
         let finished = running
             && self.give_left_q == 0

@@ -127,7 +127,9 @@ fn word(kind: Words, state: &mut u64) -> LinkWord {
         let exponent = match kind {
             Words::Near => 2040 + random % 24,
             Words::Few => [2048, 2048, 2049, 0][usize::from(low_u16(random % 4))],
-            Words::Ends | Words::Bits => [4095, 4095, 4094, 2048, 0, 1, 1, 2][usize::from(low_u16(random % 8))],
+            Words::Ends | Words::Bits => {
+                [4095, 4095, 4094, 2048, 0, 1, 1, 2][usize::from(low_u16(random % 8))]
+            }
         };
         let fraction = if kind == Words::Few || exponent == 0 { 0 } else { random >> 8 & 0x7F_FFFF };
         let sign = if exponent == 0 { 0 } else { random >> 40 & 1 };
@@ -178,7 +180,11 @@ fn collect(memories: &mut Memories, op: u8, full: bool, base: usize, words: usiz
 }
 
 /// Compares what is known of these addresses with what the hosts read.
-fn compare(network: &mut Network<'_>, memories: &Memories, range: std::ops::Range<usize>) -> Result<(), DutError> {
+fn compare(
+    network: &mut Network<'_>,
+    memories: &Memories,
+    range: std::ops::Range<usize>,
+) -> Result<(), DutError> {
     let known = |memory: &Vec<Option<LinkWord>>| range.clone().filter(|&at| memory[at].is_some()).collect();
     let addresses: Vec<Vec<usize>> = memories.iter().map(known).collect();
     let read = network.read(&addresses)?;
@@ -286,8 +292,7 @@ impl Driver<'_> {
         self.fill(op, base, words, fresh)?;
         let range = base..base + ranks * words;
         let code = CollectiveOp::ALL[usize::from(op)];
-        let late: Vec<u64> =
-            (0..ranks).map(|_| split_mix(&mut self.seed) % (u64::from(skew) + 1)).collect();
+        let late: Vec<u64> = (0..ranks).map(|_| split_mix(&mut self.seed) % (u64::from(skew) + 1)).collect();
         let orders: Vec<Order> = (0..ranks)
             .map(|rank| {
                 let command = self.layout.command(code, rank, base, words);
@@ -393,7 +398,12 @@ impl Bench for CollectiveBench {
         Collective::new(self.geometry)
     }
 
-    fn run(&self, case: &Case, dut: &mut dyn Dut<Collective>, coverage: &mut Coverage) -> Result<(), DutError> {
+    fn run(
+        &self,
+        case: &Case,
+        dut: &mut dyn Dut<Collective>,
+        coverage: &mut Coverage,
+    ) -> Result<(), DutError> {
         let mut seed = case.seed;
         let layout = self.layout(case, &mut seed);
         let ranks = layout.ranks();

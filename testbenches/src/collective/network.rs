@@ -68,9 +68,8 @@ impl Stream {
     fn settle(&mut self) {
         let (room, now) = (self.room, self.now);
         for way in &mut self.ways {
-            let mut stall = |one_in: u64| {
-                self.stalls.as_mut().is_some_and(|seed| split_mix(seed).is_multiple_of(one_in))
-            };
+            let mut stall =
+                |one_in: u64| self.stalls.as_mut().is_some_and(|seed| split_mix(seed).is_multiple_of(one_in));
             way.ready = way.words.len() < room && !stall(3);
             // What is offered stays; what is not may come later.
             if let Some((due, _)) = way.words.front_mut()
@@ -176,6 +175,67 @@ impl Layout {
             send_port: Uint(number(self.ports[rank].0)),
             receive_port: Uint(number(self.ports[rank].1)),
         }
+    }
+}
+
+/// An all-reduce on groups within groups: reduce-scatter in each level but the outermost, all-reduce there, all-gather on the
+/// way back. The order of additions is that of the levels.
+#[derive(Clone, Debug)]
+pub struct Nest {
+    /// The cables.
+    pub cables: Vec<[End; 2]>,
+    /// By rank, what it is told.
+    pub commands: Vec<Vec<CollectiveCommand>>,
+    /// Words that each rank sends at least.
+    pub load: usize,
+    /// Hops one after the other.
+    pub hops: usize,
+}
+
+impl Nest {
+    /// Of these levels, the innermost first: how many ranks, and whether each is tied to each. Only the innermost may be so: it
+    /// has the lowest ports.
+    ///
+    /// # Panics
+    /// When another level is, or the vector has fewer words than there are ranks.
+    #[must_use]
+    pub fn new(levels: &[(usize, bool)], words: usize) -> Self {
+        let ranks: usize = levels.iter().map(|(size, _)| size).product();
+        assert!(levels[1..].iter().all(|(_, full)| !full) && words >= ranks);
+        let mut nest = Self { cables: Vec::new(), commands: vec![Vec::new(); ranks], load: 0, hops: 0 };
+        let mut back = nest.commands.clone();
+        let mut base = vec![0; ranks];
+        let (mut stride, mut port, mut left) = (1, 0, words);
+        for (level, &(size, full)) in levels.iter().enumerate() {
+            let outermost = level + 1 == levels.len();
+            let mut layout = if full { Layout::full(size) } else { Layout::ring(size) };
+            layout.ports.iter_mut().for_each(|ports| *ports = (ports.0 + port, ports.1 + port));
+            let chunk = left / size;
+            for group in (0..ranks).filter(|rank| rank / stride % size == 0) {
+                let tie = |ends: [End; 2]| ends.map(|(rank, port)| (group + rank * stride, port));
+                nest.cables.extend(layout.cables().into_iter().map(tie));
+            }
+            for rank in 0..ranks {
+                let place = rank / stride % size;
+                let told = |op| layout.command(op, place, base[rank], chunk);
+                if outermost {
+                    nest.commands[rank].push(told(CollectiveOp::AllReduce));
+                } else {
+                    nest.commands[rank].push(told(CollectiveOp::ReduceScatter));
+                    back[rank].push(told(CollectiveOp::AllGather));
+                }
+                base[rank] += place * chunk;
+            }
+            nest.hops += 2 * if full { 1 } else { size - 1 };
+            nest.load += 2 * (size - 1) * chunk;
+            stride *= size;
+            port += if full { size - 1 } else { 2 };
+            left = chunk;
+        }
+        for (commands, back) in nest.commands.iter_mut().zip(back) {
+            commands.extend(back.into_iter().rev());
+        }
+        nest
     }
 }
 
