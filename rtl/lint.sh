@@ -25,6 +25,9 @@ for geometry in 8,2 3,1 2,4; do
 done
 wall array/float_add.sv --top-module float_add
 wall link/framer.sv --top-module framer
+for selective in 0 1; do
+  wall link/link_endpoint.sv --top-module link_endpoint "-GSelective=$selective"
+done
 for ports in 3 7; do
   wall collective/collective.sv --top-module collective "-GPorts=$ports" -GVectorWords=256
 done

@@ -164,7 +164,7 @@ module link_endpoint
     .pushed_words_last_o(pushed_words_last)
   );
 
-  mailbox u_mailbox (
+  link_mailbox u_mailbox (
     .clk_i,
     .rst_ni,
     .push_i           (pushed[Latency]),

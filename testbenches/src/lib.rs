@@ -9,6 +9,7 @@ pub mod collective;
 mod dut;
 pub mod float;
 pub mod framer;
+pub mod link;
 pub mod normaliser;
 pub mod property;
 pub mod random;

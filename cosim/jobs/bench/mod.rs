@@ -5,6 +5,7 @@
 
 mod attention;
 mod collective;
+mod link;
 
 use std::time::Instant;
 
@@ -269,7 +270,7 @@ fn compile_figures() -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Groups of figures, by the name that `--only` takes.
-pub const GROUPS: [&str; 6] = ["gemv", "attention", "secded", "collective", "speed", "compile"];
+pub const GROUPS: [&str; 7] = ["gemv", "attention", "secded", "link", "collective", "speed", "compile"];
 
 /// Measures. `each` is told every figure as it comes.
 ///
@@ -281,6 +282,7 @@ pub fn run(only: Option<&str>, quick: bool, mut each: impl FnMut(&Figure)) -> an
         let measured = match group {
             "gemv" => vec![utilisation(false)?, utilisation(true)?],
             "attention" => attention::figures()?,
+            "link" => link::figures(quick)?,
             "secded" => secded_figures(quick)?,
             "collective" => collective::figures()?,
             "speed" => speed_figures(quick)?,

@@ -3,9 +3,9 @@
 
 use super::framer::{self, Framer};
 use super::link_control::{ControlInputs, LinkControl};
+use super::link_mailbox::LinkMailbox;
 use super::link_rx::{self, LinkRx};
 use super::link_tx::{self, LinkTx};
-use super::mailbox::Mailbox;
 use super::types::{LINK_CHANNELS, LinkState, LinkWord, visit_words};
 use crate::array::Geometry;
 use crate::block::{Block, Uint, Visit, Visitor, Wide};
@@ -20,7 +20,7 @@ pub struct LinkEndpoint {
     control: LinkControl,
     tx: LinkTx,
     rx: LinkRx,
-    mailbox: Mailbox,
+    mailbox: LinkMailbox,
 }
 
 /// Input ports. Arrays are by channel: control, latency, bulk.
@@ -118,7 +118,7 @@ impl LinkEndpoint {
             control: LinkControl::default(),
             tx: LinkTx::new(geometry.selective),
             rx: LinkRx::new(geometry.selective),
-            mailbox: Mailbox::default(),
+            mailbox: LinkMailbox::default(),
         }
     }
 }
@@ -225,7 +225,7 @@ impl Block for LinkEndpoint {
         self.control = LinkControl::default();
         self.tx.reset();
         self.rx.reset();
-        self.mailbox = Mailbox::default();
+        self.mailbox = LinkMailbox::default();
     }
 }
 

@@ -264,8 +264,8 @@ impl LinkTx {
         };
         self.replay.advance(&step);
         for (c, packer) in self.packers.iter_mut().enumerate() {
-            let word = (i.valid_i[c] && i.accept_i).then_some(i.word_i[c]);
-            packer.advance(i.clear_i, word.as_ref(), push && channel == c);
+            let word = (i.valid_i[c] && i.accept_i).then_some(&i.word_i[c]);
+            packer.advance(i.clear_i, word, push && channel == c);
         }
         if i.take_i {
             self.source_q = source;
