@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use tandem_model::block::Wide;
+use tandem_model::block::{Uint, Wide};
+use tandem_model::link::crc32c::start;
 use tandem_model::link::crc32c_zeros::Crc32cZeros;
 use tandem_model::numerics::crc32c::update;
 use tandem_model::reference::crc32c::{crc, syndrome};
@@ -156,27 +157,34 @@ fn bursts_are_found() {
     assert!(code.windows(32).all(independent));
     assert!(!code.windows(33).all(independent), "a burst of 33 bits may be a codeword");
     // A burst over the kind may make an init flit, or an init flit no more: then any change of the epoch comes on top.
-    let epoch = &code[..EPOCH_BITS];
+    let epoch = epochs(&code);
     let of_kind = |length: usize| (HEADER + 1 - length..HEADER + 3).map(move |at| at..at + length);
-    assert!(of_kind(21).all(|at| independent(&[&code[at], epoch].concat())));
-    assert!(!of_kind(22).all(|at| independent(&[&code[at], epoch].concat())));
+    assert!(of_kind(22).all(|at| independent(&[&code[at], &epoch].concat())));
+    assert!(!of_kind(23).all(|at| independent(&[&code[at], &epoch].concat())));
 }
 
-/// The epoch is added to the start state; that is as if it were added to byte 0 of the payload.
+/// The epoch is added to each byte of the start state; that is as if it were added to bytes 0 to 3 of the payload.
 #[test]
-fn epoch_counts_as_the_first_byte() {
+fn epoch_counts_as_the_first_bytes() {
     let mut message: Vec<u8> = (0..=255).chain([1, 2, 3, 4]).collect();
     for epoch in 0..=u8::MAX {
-        let started = !update(!u32::from(epoch), &message);
-        message[0] ^= epoch;
+        let before = start(Uint(u16::from(epoch)));
+        let started = !update(u32::try_from(before.0).expect("32 bits"), &message);
+        message[..4].iter_mut().for_each(|byte| *byte ^= epoch);
         assert_eq!(started, crc(&message), "epoch {epoch}");
-        message[0] ^= epoch;
+        message[..4].iter_mut().for_each(|byte| *byte ^= epoch);
     }
+}
+
+/// What each bit of an epoch leaves: it is in four bytes.
+fn epochs(code: &[u32]) -> [u32; EPOCH_BITS] {
+    std::array::from_fn(|n| (0..4).fold(0, |left, byte| left ^ code[n + EPOCH_BITS * byte]))
 }
 
 /// What an epoch leaves that differs in the bits of `difference`.
 fn epoch_syndrome(code: &[u32], difference: usize) -> u32 {
-    (0..EPOCH_BITS).filter(|n| difference >> n & 1 == 1).fold(0, |left, n| left ^ code[n])
+    let of_bit = epochs(code);
+    (0..EPOCH_BITS).filter(|n| difference >> n & 1 == 1).fold(0, |left, n| left ^ of_bit[n])
 }
 
 /// Undetected patterns of 0 to 3 wrong bits of `wire` beyond `bases`.
@@ -200,14 +208,12 @@ fn undetected(bases: &[u32], wire: &[u32]) -> [usize; 4] {
     found
 }
 
-/// A flit of another epoch is found. Wrong bits besides may hide that, if they are of byte 0 and make up for the epoch.
+/// A flit of another epoch is found, with up to three wrong bits besides. Four can make up for one bit of the epoch.
 #[test]
 fn other_epochs_are_found() {
     let code = syndromes();
     let stale: Vec<_> = (1..256).map(|difference| epoch_syndrome(&code, difference)).collect();
-    // Of one and of two wrong bits, as many as byte 0 has; none elsewhere.
-    assert_eq!(undetected(&stale, &code)[..3], [0, 8, 28]);
-    assert_eq!(undetected(&stale, &code[EPOCH_BITS..])[..3], [0; 3]);
+    assert_eq!(undetected(&stale, &code), [0; 4]);
 }
 
 /// Wrong bits of its kind make a flit an init flit, or an init flit no more: then the epoch counts as 0, or no more as 0.
@@ -217,12 +223,13 @@ fn wrong_kinds_are_found() {
     let kind = |mask: usize| (0..3).filter(|n| mask >> n & 1 == 1).fold(0, |left, n| left ^ code[HEADER + n]);
     let others = [&code[..HEADER], &code[HEADER + 3..]].concat();
     // Epochs of sessions are odd.
-    let changed = |masks: [usize; 3]| {
+    let changed = |masks: &[usize]| {
         let epochs = |mask| (1..256).step_by(2).map(move |epoch| (mask, epoch));
-        let both = masks.into_iter().flat_map(epochs);
+        let both = masks.iter().copied().flat_map(epochs);
         both.map(|(mask, epoch)| kind(mask) ^ epoch_syndrome(&code, epoch)).collect::<Vec<_>>()
     };
-    // Two wrong bits are found, of three one pattern is lost.
-    assert_eq!(undetected(&changed([1, 2, 4]), &others)[..3], [0, 0, 1]);
-    assert_eq!(undetected(&changed([3, 5, 6]), &others)[..2], [0; 2]);
+    // Up to three wrong bits in all are found. Of four, those with three elsewhere are not always: not in 299 cases.
+    assert_eq!(undetected(&changed(&[1, 2, 4]), &others), [0, 0, 0, 299]);
+    assert_eq!(undetected(&changed(&[3, 5, 6]), &others)[..3], [0; 3]);
+    assert_eq!(undetected(&changed(&[7]), &others)[..2], [0; 2]);
 }

@@ -46,7 +46,7 @@ module flit_rx
   logic [7:0]  epoch;
   logic [31:0] state_before, payload_state;
   assign epoch        = first_header.kind == FlitInit ? '0 : epoch_i;
-  assign state_before = beat == '0 ? ~{24'd0, epoch} : crc_q;
+  assign state_before = beat == '0 ? ~{4{epoch}} : crc_q;
   crc32c #(
     .Bytes(LinkWordBytes)
   ) u_payload_crc (

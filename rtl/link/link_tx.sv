@@ -148,7 +148,7 @@ module link_tx
   crc32c_zeros #(
     .Bytes(FlitWords * LinkWordBytes)
   ) u_start (
-    .state_i(~{24'd0, epoch_i}),
+    .state_i(~{4{epoch_i}}),
     .state_o(from_start)
   );
 

@@ -289,9 +289,9 @@ impl<'a> Driver<'a> {
         }
         let init = header.kind == FlitKind::Init;
         let epoch = if init { 0 } else { self.epochs.0 };
-        // The epoch is in the state before the payload: it counts as if it were in byte 0.
+        // The epoch is in the state before the payload: it counts as if it were in bytes 0 to 3.
         let mut payload: Vec<u8> = words.iter().flat_map(LinkWord::bytes).collect();
-        payload[0] ^= epoch;
+        payload[..4].iter_mut().for_each(|byte| *byte ^= epoch);
         let bytes = header.to_bits().to_le_bytes();
         let message = [&payload[..], &bytes[..4]].concat();
         let check = crc(&message).to_le_bytes();

@@ -5,10 +5,11 @@ use super::types::{FlitHeader, LinkWord};
 use crate::block::{Bits, Uint, Wide, low_u8};
 use crate::numerics::crc32c::update;
 
-/// The state before a flit of this epoch.
+/// The state before a flit of this epoch, which is in all four bytes.
 #[must_use]
 pub fn start(epoch: Uint<8>) -> Wide<32> {
-    Wide::from_bits(!epoch.to_bits())
+    let byte = low_u8(epoch.to_bits());
+    Wide(u64::from(!u32::from_le_bytes([byte; 4])))
 }
 
 /// The state after a word of payload.
