@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What formal/run.py runs: property tops, small constants, methods and bounds."""
+
+# The package's constants in every run.
+CONSTANTS = {
+    "FlitWords": 2,
+    "LinkWordBytes": 16,
+    "SequenceBits": 3,
+    "ReplayDepth": 4,
+    "CreditBits": 3,
+    "ControlSlots": 2,
+    "LatencySlots": 2,
+    "BulkSlots": 4,
+    "RetryTimeout": 8,
+}
+
+# The constants as they are in the package.
+WHOLE = {
+    "FlitWords": 4,
+    "LinkWordBytes": 16,
+    "SequenceBits": 7,
+    "ReplayDepth": 64,
+    "CreditBits": 8,
+    "ControlSlots": 16,
+    "LatencySlots": 16,
+    "BulkSlots": 64,
+    "RetryTimeout": 256,
+}
+
+TOPS = {
+    "flit_queue_properties": {"rtl": ["link/flit_queue.sv"], "stubs": []},
+    "replay_buffer_properties": {"rtl": ["link/replay_buffer.sv"], "stubs": []},
+}
+
+
+def induction(steps):
+    """Holds for any time: k-induction with its base."""
+    return [("base", ["-t", str(steps)]), ("induction", ["-i", "-t", str(steps)])]
+
+
+def bounded(steps):
+    """Holds for so many cycles after reset."""
+    return [("bmc", ["-t", str(steps)])]
+
+
+def reached(steps):
+    """Every cover is reached, so that nothing holds for lack of cases."""
+    return [("cover", ["-c", "-t", str(steps)])]
+
+
+RUNS = {}
+for mode, selective in (("go_back", 0), ("selective", 1)):
+    RUNS[f"replay_buffer_{mode}"] = {
+        "top": "replay_buffer_properties", "parameters": {"Selective": selective}, "quick": True,
+        "method": "induction, k = 3", "steps": induction(3) + reached(24),
+    }
+    RUNS[f"replay_buffer_{mode}_whole"] = {
+        "top": "replay_buffer_properties", "parameters": {"Selective": selective}, "quick": False, "constants": WHOLE,
+        "method": "induction, k = 3", "steps": induction(3),
+    }
+for slots in (2, 4):
+    RUNS[f"flit_queue_{slots}"] = {
+        "top": "flit_queue_properties", "parameters": {"Slots": slots}, "quick": slots == 2,
+        "method": "induction, k = 3", "steps": induction(3) + reached(24),
+    }
+    RUNS[f"flit_queue_x"] = {
+        "top": "flit_queue_properties", "parameters": {"Slots": 16}, "quick": False, "constants": {"FlitWords":4, "CreditBits": 8},
+        "method": "induction, k = 3", "steps": induction(3),
+    }
+    RUNS[f"replay_buffer_x"] = {
+        "top": "replay_buffer_properties", "parameters": {"Selective": 1}, "quick": False, "constants": {"FlitWords":4, "SequenceBits": 5, "ReplayDepth": 16},
+        "method": "induction, k = 3", "steps": induction(3),
+    }
