@@ -4,7 +4,7 @@
 # The package's constants in every run.
 CONSTANTS = {
     "FlitWords": 2,
-    "LinkWordBytes": 16,
+    "LinkWordBytes": 8,
     "SequenceBits": 3,
     "ReplayDepth": 4,
     "CreditBits": 3,
@@ -28,6 +28,10 @@ WHOLE = {
 }
 
 TOPS = {
+    "link_properties": {
+        "rtl": [f"link/{name}.sv" for name in ("flit_packer", "replay_buffer", "link_tx", "flit_queue", "link_rx")],
+        "stubs": ["stubs/crc32c.sv", "stubs/crc32c_zeros.sv", "wire_of_flits.sv"],
+    },
     "flit_queue_properties": {"rtl": ["link/flit_queue.sv"], "stubs": []},
     "replay_buffer_properties": {"rtl": ["link/replay_buffer.sv"], "stubs": []},
 }
@@ -70,4 +74,19 @@ for slots in (2, 4):
     RUNS[f"replay_buffer_x"] = {
         "top": "replay_buffer_properties", "parameters": {"Selective": 1}, "quick": False, "constants": {"FlitWords":4, "SequenceBits": 5, "ReplayDepth": 16},
         "method": "induction, k = 3", "steps": induction(3),
+    }
+
+FLITS = ["p_flit_in_turn", "p_flit_drained", "p_acked_came", "p_window", "p_credit_bounded", "p_credit_conserved"]
+WORDS = ["p_in_order", "p_once", "p_drained"]
+for mode, selective in (("go_back", 0), ("selective", 1)):
+    RUNS[f"flits_{mode}"] = {
+        "top": "link_properties", "quick": True, "without": [*WORDS, "p_goes_on"],
+        "parameters": {"Selective": selective, "Channels": 7, "Delay": 1, "Calm": 0, "Patience": 1},
+        "method": "induction, k = 2", "steps": induction(2),
+    }
+    RUNS[f"words_{mode}"] = {
+        "top": "link_properties", "quick": False, "without": [*FLITS, "p_goes_on"],
+        "parameters": {"Selective": selective, "Channels": 4, "Delay": 0, "Calm": 0, "Patience": 1},
+        "constants": {"SequenceBits": 2, "ReplayDepth": 2, "RetryTimeout": 4},
+        "method": "bounded, 24 cycles", "steps": bounded(24),
     }

@@ -24,7 +24,9 @@ FORMAL = ROOT / "formal"
 OUT = ROOT / "target" / "formal"
 BIN = ROOT / ".tools" / "venv" / "bin"
 # The longest that one call of a tool may take, in seconds.
-LIMIT = 100
+LIMIT = 40
+# Tools at work.
+RUNNING = set()
 
 
 class Failure(Exception):
@@ -33,16 +35,25 @@ class Failure(Exception):
 
 def call(command, directory, log):
     """Runs a tool, its output goes to `log`; returns the output."""
-    environment = dict(os.environ, PATH=f"{BIN}:{os.environ['PATH']}")
-    with subprocess.Popen(command, cwd=directory, env=environment, text=True, start_new_session=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    environment = dict(os.environ, PATH=f"{BIN}:{os.environ['PATH']}", PYTHONUNBUFFERED="1")
+    with log.open("w") as file, subprocess.Popen(command, cwd=directory, env=environment, start_new_session=True,
+                                                 stdout=file, stderr=subprocess.STDOUT) as process:
+        RUNNING.add(process)
         try:
-            output, _ = process.communicate(timeout=LIMIT)
+            process.wait(LIMIT)
         except subprocess.TimeoutExpired as late:
             os.killpg(process.pid, signal.SIGKILL)
             raise Failure(f"no answer in {LIMIT} s, see {log}") from late
-    log.write_text(output)
-    return output
+        finally:
+            RUNNING.discard(process)
+    return log.read_text()
+
+
+def stop(*_):
+    """Ends what was started, and this."""
+    for process in list(RUNNING):
+        os.killpg(process.pid, signal.SIGKILL)
+    os._exit(130)
 
 
 def apply(patch, directory):
@@ -68,7 +79,7 @@ def apply(patch, directory):
         target.write_text(before.replace(old, new))
 
 
-def compile_top(name, parameters, constants, directory, twin=None, only=None):
+def compile_top(name, parameters, constants, directory, without=(), twin=None, only=None):
     """Copies the RTL with small constants and compiles it; returns the names of the properties."""
     top = TOPS[name]
     for source in [*top["rtl"], "common/tandem_assert.svh", "tandem_pkg.sv"]:
@@ -84,7 +95,7 @@ def compile_top(name, parameters, constants, directory, twin=None, only=None):
     package.write_text(text)
     if twin:
         apply(twin, directory)
-    sources = [package, *(FORMAL / "stubs" / stub for stub in top["stubs"]),
+    sources = [package, *(FORMAL / stub for stub in top["stubs"]),
                *(directory / "rtl" / source for source in top["rtl"]), FORMAL / f"{name}.sv"]
     options = " ".join(f"-G {parameter}={value}" for parameter, value in parameters.items())
     script = [
@@ -92,6 +103,7 @@ def compile_top(name, parameters, constants, directory, twin=None, only=None):
         f"prep -flatten -top {name}",
         "async2sync; dffunmap; memory -nomap; memory_map; chformal -lower; opt -full; dffunmap; opt_clean",
     ]
+    script += [f"delete {name}/c:{gone}" for gone in without]
     if only:
         script += [
             f"select -set all {name}/t:$assert; select -set one {name}/c:{only}",
@@ -125,7 +137,8 @@ def failed(output):
 def prove(run, directory):
     """A run without a bug: every property, and then every cover."""
     directory.mkdir(parents=True, exist_ok=True)
-    names = compile_top(run["top"], run["parameters"], CONSTANTS | run.get("constants", {}), directory)
+    names = compile_top(run["top"], run["parameters"], CONSTANTS | run.get("constants", {}), directory,
+                        run.get("without", ()))
     for what, options in run["steps"]:
         output = solve(directory, what, options)
         if "Status: PASSED" not in output:
@@ -140,7 +153,7 @@ def run_twin(run, twin, directory):
     """A twin: the property alone has to fail. Returns the step."""
     directory.mkdir(parents=True, exist_ok=True)
     constants = CONSTANTS | run.get("constants", {})
-    compile_top(run["top"], run["parameters"], constants, directory, twin["path"], twin["property"])
+    compile_top(run["top"], run["parameters"], constants, directory, (), twin["path"], twin["property"])
     output = solve(directory, "bmc", ["-t", str(twin["depth"])])
     if "Status: FAILED" not in output:
         raise Failure(f"{twin['property']} does not see the bug")
@@ -172,6 +185,8 @@ def main():
     parser.add_argument("only", nargs="*", help="names of runs and twins")
     arguments = parser.parse_args()
 
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     twins = read_twins()
     wanted = lambda name, quick: name in arguments.only if arguments.only else quick or not arguments.quick
     runs = [name for name, run in RUNS.items() if wanted(name, run["quick"])]
