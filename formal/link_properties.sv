@@ -8,8 +8,8 @@ module link_properties
   parameter bit          Selective,
   parameter bit [2:0]    Channels,   // those that are used
   parameter int unsigned Delay,      // flits on the wire
-  parameter int unsigned Calm,       // from this cycle on nothing is spoiled; 0: never
-  parameter int unsigned Patience    // cycles until a word has come, then
+  parameter bit          Calm,       // nothing is spoiled, and words are read at once
+  parameter int unsigned Patience    // cycles in which something goes on, then
 ) (
   input logic                     clk_i,
   input logic                     rst_ni,
@@ -47,11 +47,8 @@ module link_properties
     if (!init_q) assume (picked_i == picked_q && channel_i == channel_q && delayed_i == delayed_q && offset_i == offset_q);
   end
 
-  logic [6:0] cycle_q;
-  logic       calm;
-  assign calm = Calm != 0 && cycle_q >= 7'(Calm);
   always_comb begin
-    if (calm) assume (good_i == '1 && dropped_i == '0 && ready_i == '1 && (valid_i & ~(3'b001 << channel_i)) == '0);
+    if (Calm) assume (good_i == '1 && dropped_i == '0 && ready_i == '1);
   end
 
   // ---- flits numbered without end, here modulo four times the numbers on the wire ----
@@ -246,25 +243,28 @@ module link_properties
   assign accepts  = valid_i[channel_i] && Channels[channel_i] && ready[channel_i];
   assign delivers = out_valid[channel_i] && ready_i[channel_i];
 
+  // A word is somewhere, and some word comes nearer to its end: into a flit that is sent, into its queue, out of it.
+  logic under_way, goes_on;
+  assign under_way = !drained || out_valid != '0;
+  assign goes_on   = u_tx.push || u_rx.progress || u_tx.u_replay.freed != '0 || (out_valid & ready_i) != '0;
+
   logic [LinkChannels-1:0][CreditBits-1:0] sent_q;    // new flits
-  logic                              [6:0] waited_q;  // calm cycles in which a word could have come
+  logic                              [6:0] waited_q;  // cycles in which nothing went on
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      cycle_q     <= '0;
       phase_q     <= '0;
       accepted_q  <= '0;
       delivered_q <= '0;
       sent_q      <= '0;
       waited_q    <= '0;
     end else begin
-      if (cycle_q != '1) cycle_q <= cycle_q + 1'b1;
       phase_q     <= phase_q == index_t'(FlitWords - 1) ? '0 : phase_q + 1'b1;
       accepted_q  <= accepted_q + count_t'(accepts);
       delivered_q <= delivered_q + count_t'(delivers);
       if (phase[0] == '0 && request[0].header.kind == FlitData && !replayed) begin
         sent_q[request[0].header.channel] <= sent_q[request[0].header.channel] + 1'b1;
       end
-      waited_q <= calm && delivered_q != accepted_q && !delivers ? waited_q + 1'b1 : '0;
+      waited_q <= Calm && under_way && !goes_on ? waited_q + 1'b1 : '0;
     end
   end
 
@@ -395,6 +395,7 @@ module link_properties
       h_nothing_back : assert (u_tx_back.u_replay.next_q == '0 && u_tx_back.u_replay.acked_q == '0
                                && u_tx_back.u_replay.marks_q == '0 && u_tx_back.told_q < 2'(LinkChannels)
                                && u_tx_back.offers == '0);
+      h_told : assert (u_tx.told_q < 2'(LinkChannels));
       h_sent : assert (u_tx.sent_q == sent_q);
     end
   end

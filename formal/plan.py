@@ -84,6 +84,13 @@ for mode, selective in (("go_back", 0), ("selective", 1)):
         "parameters": {"Selective": selective, "Channels": 7, "Delay": 1, "Calm": 0, "Patience": 1},
         "method": "induction, k = 2", "steps": induction(2),
     }
+    for patience in (24, 40):
+        RUNS[f"goes_on_{mode}_{patience}"] = {
+            "top": "link_properties", "quick": False, "without": [*WORDS],
+            "constants": {"SequenceBits": 2, "ReplayDepth": 2, "RetryTimeout": 4},
+            "parameters": {"Selective": selective, "Channels": 4, "Delay": 0, "Calm": 1, "Patience": patience},
+            "method": "induction, k = 2", "steps": induction(patience + 1),
+        }
     RUNS[f"words_{mode}"] = {
         "top": "link_properties", "quick": False, "without": [*FLITS, "p_goes_on"],
         "parameters": {"Selective": selective, "Channels": 4, "Delay": 0, "Calm": 0, "Patience": 1},

@@ -24,7 +24,7 @@ FORMAL = ROOT / "formal"
 OUT = ROOT / "target" / "formal"
 BIN = ROOT / ".tools" / "venv" / "bin"
 # The longest that one call of a tool may take, in seconds.
-LIMIT = 40
+LIMIT = 300
 # Tools at work.
 RUNNING = set()
 
