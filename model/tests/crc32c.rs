@@ -3,17 +3,19 @@
 
 use std::collections::HashMap;
 
+use tandem_model::block::Wide;
+use tandem_model::link::crc32c_zeros::Crc32cZeros;
 use tandem_model::numerics::crc32c::update;
 use tandem_model::reference::crc32c::{crc, syndrome};
 
-/// Payload, header and epoch.
-const MESSAGE_BITS: usize = 2088;
+/// Payload and header.
+const MESSAGE_BITS: usize = 2080;
 /// With the CRC.
 const BITS: usize = MESSAGE_BITS + 32;
 /// The header's first bit.
 const HEADER: usize = 2048;
-/// The epoch's first bit. The epoch is not on the wire.
-const EPOCH: usize = 2080;
+/// Bits of an epoch.
+const EPOCH_BITS: usize = 8;
 
 fn tables(message: &[u8]) -> u32 {
     !update(u32::MAX, message)
@@ -51,6 +53,25 @@ fn tables_give_what_the_long_division_gives() {
         assert_eq!(tables(&message), crc(&message), "{} bytes", message.len());
         byte = byte.wrapping_mul(157).wrapping_add(71);
         message.push(byte);
+    }
+}
+
+/// A word or more of zeros in one step, against the bytes one by one and against the long division.
+#[test]
+fn zeros_in_one_step_are_zeros_one_by_one() {
+    let zeros = [0; 256];
+    for words in 1..=4 {
+        let count = 64 * words;
+        let step = Crc32cZeros::new(u32::try_from(count).unwrap());
+        let mut state = 1;
+        for _ in 0..1000 {
+            assert_eq!(step.after(Wide(u64::from(state))), Wide(u64::from(update(state, &zeros[..count]))));
+            state = state.wrapping_mul(0x9E37_79B1).wrapping_add(0x7F4A_7C15);
+        }
+        // Four bytes in front make the state what it is.
+        let message = [&[9, 8, 7, 6], &zeros[..count]].concat();
+        let before = update(u32::MAX, &message[..4]);
+        assert_eq!(!step.after(Wide(u64::from(before))).0 & 0xFFFF_FFFF, u64::from(crc(&message)));
     }
 }
 
@@ -92,7 +113,7 @@ fn up_to_five_wrong_bits_are_found_and_six_may_not_be() {
     assert!(sorted[0] != 0 && sorted.windows(2).all(|two| two[0] != two[1]));
     // Three: no two make a third.
     let pairs = pairs(&singles);
-    assert_eq!(pairs.len(), 2_246_140);
+    assert_eq!(pairs.len(), 2_229_216);
     assert!(singles.iter().all(|one| pairs.binary_search(one).is_err()));
     // Four: no two pairs are equal.
     assert_eq!(pairs.windows(2).filter(|two| two[0] == two[1]).count(), 0);
@@ -128,28 +149,34 @@ fn independent(vectors: &[u32]) -> bool {
     })
 }
 
-/// In the order of the code. On the wire the epoch is left out: a burst over the end of the header and the beginning of the
-/// CRC has a gap of eight bits, and is found up to 28 bits.
+/// In the order of the code, which is that of the wire.
 #[test]
 fn bursts_are_found() {
     let code = syndromes();
     assert!(code.windows(32).all(independent));
     assert!(!code.windows(33).all(independent), "a burst of 33 bits may be a codeword");
-    let wire = [&code[..EPOCH], &code[MESSAGE_BITS..]].concat();
-    assert!(wire.windows(28).all(independent));
-    let lost: Vec<_> = (0..=wire.len() - 29).filter(|&at| !independent(&wire[at..at + 29])).collect();
-    assert_eq!(lost, [EPOCH - 2]);
     // A burst over the kind may make an init flit, or an init flit no more: then any change of the epoch comes on top.
-    let epoch = &code[EPOCH..MESSAGE_BITS];
+    let epoch = &code[..EPOCH_BITS];
     let of_kind = |length: usize| (HEADER + 1 - length..HEADER + 3).map(move |at| at..at + length);
-    assert!(of_kind(22).all(|at| independent(&[&wire[at], epoch].concat())));
-    assert!(!of_kind(23).all(|at| independent(&[&wire[at], epoch].concat())));
-    assert!(wire[..EPOCH].windows(32).all(independent) && wire[EPOCH..].windows(32).all(independent));
+    assert!(of_kind(21).all(|at| independent(&[&code[at], epoch].concat())));
+    assert!(!of_kind(22).all(|at| independent(&[&code[at], epoch].concat())));
+}
+
+/// The epoch is added to the start state; that is as if it were added to byte 0 of the payload.
+#[test]
+fn epoch_counts_as_the_first_byte() {
+    let mut message: Vec<u8> = (0..=255).chain([1, 2, 3, 4]).collect();
+    for epoch in 0..=u8::MAX {
+        let started = !update(!u32::from(epoch), &message);
+        message[0] ^= epoch;
+        assert_eq!(started, crc(&message), "epoch {epoch}");
+        message[0] ^= epoch;
+    }
 }
 
 /// What an epoch leaves that differs in the bits of `difference`.
 fn epoch_syndrome(code: &[u32], difference: usize) -> u32 {
-    (0..8).filter(|n| difference >> n & 1 == 1).fold(0, |left, n| left ^ code[EPOCH + n])
+    (0..EPOCH_BITS).filter(|n| difference >> n & 1 == 1).fold(0, |left, n| left ^ code[n])
 }
 
 /// Undetected patterns of 0 to 3 wrong bits of `wire` beyond `bases`.
@@ -157,7 +184,10 @@ fn undetected(bases: &[u32], wire: &[u32]) -> [usize; 4] {
     let mut singles = wire.to_vec();
     singles.sort_unstable();
     let pairs = pairs(wire);
-    let count = |list: &[u32], of: u32| usize::from(list.binary_search(&of).is_ok());
+    let count = |list: &[u32], of: u32| {
+        let from = list.partition_point(|&one| one < of);
+        list[from..].iter().take_while(|&&one| one == of).count()
+    };
     let mut found = [0; 4];
     for &base in bases {
         found[0] += usize::from(base == 0);
@@ -170,22 +200,29 @@ fn undetected(bases: &[u32], wire: &[u32]) -> [usize; 4] {
     found
 }
 
-/// A flit of another epoch is found, with up to two wrong bits besides; and so is one that wrong bits of its kind make an init
-/// flit, or an init flit no more, so that another epoch counts.
+/// A flit of another epoch is found. Wrong bits besides may hide that, if they are of byte 0 and make up for the epoch.
 #[test]
-fn wrong_epochs_are_found() {
+fn other_epochs_are_found() {
     let code = syndromes();
-    let epochs = || (1..256).map(|difference| epoch_syndrome(&code, difference));
-    let wire = [&code[..EPOCH], &code[MESSAGE_BITS..]].concat();
-    let stale: Vec<_> = epochs().collect();
-    assert_eq!(undetected(&stale, &wire)[..3], [0; 3]);
-    let others = [&code[..HEADER], &code[HEADER + 3..EPOCH], &code[MESSAGE_BITS..]].concat();
+    let stale: Vec<_> = (1..256).map(|difference| epoch_syndrome(&code, difference)).collect();
+    // Of one and of two wrong bits, as many as byte 0 has; none elsewhere.
+    assert_eq!(undetected(&stale, &code)[..3], [0, 8, 28]);
+    assert_eq!(undetected(&stale, &code[EPOCH_BITS..])[..3], [0; 3]);
+}
+
+/// Wrong bits of its kind make a flit an init flit, or an init flit no more: then the epoch counts as 0, or no more as 0.
+#[test]
+fn wrong_kinds_are_found() {
+    let code = syndromes();
     let kind = |mask: usize| (0..3).filter(|n| mask >> n & 1 == 1).fold(0, |left, n| left ^ code[HEADER + n]);
-    let changed: Vec<_> = (1..8).flat_map(|mask| epochs().map(move |epoch| kind(mask) ^ epoch)).collect();
-    let found = undetected(&changed, &others);
-    assert_eq!(found[..3], [0; 3]);
-    // Four wrong bits in all may be lost if one of them is of the kind.
-    let single: Vec<_> =
-        [1, 2, 4].into_iter().flat_map(|mask| epochs().map(move |e| kind(mask) ^ e)).collect();
-    assert_eq!(undetected(&single, &others), [0, 0, 0, 233]);
+    let others = [&code[..HEADER], &code[HEADER + 3..]].concat();
+    // Epochs of sessions are odd.
+    let changed = |masks: [usize; 3]| {
+        let epochs = |mask| (1..256).step_by(2).map(move |epoch| (mask, epoch));
+        let both = masks.into_iter().flat_map(epochs);
+        both.map(|(mask, epoch)| kind(mask) ^ epoch_syndrome(&code, epoch)).collect::<Vec<_>>()
+    };
+    // Two wrong bits are found, of three one pattern is lost.
+    assert_eq!(undetected(&changed([1, 2, 4]), &others)[..3], [0, 0, 1]);
+    assert_eq!(undetected(&changed([3, 5, 6]), &others)[..2], [0; 2]);
 }

@@ -7,7 +7,6 @@ module flit_tx
   input  logic                          clk_i,
   input  logic                          rst_ni,
   input  flit_request_t                 request_i,
-  input  logic                    [7:0] epoch_i,
   output logic                          take_o,
   output logic [$clog2(FlitWords)-1:0]  word_index_o,
   input  logic [LinkWordBytes-1:0][7:0] word_i,
@@ -18,17 +17,16 @@ module flit_tx
   // Beats of the flit that are still to come behind this one. Reset leaves none: a new flit is asked for at once.
   logic [$clog2(FlitWords)-1:0]  left_d, left_q;
   flit_header_t                  header_d, header_q;
-  logic                    [7:0] epoch_d, epoch_q;
   logic                   [31:0] crc_d, crc_q;  // beat 0: state after the payload; then the CRC
   logic [LinkWordBytes-1:0][7:0] wire_data_d, wire_data_q;
   logic                   [15:0] wire_side_d, wire_side_q;
 
   logic [31:0] state;
   crc32c #(
-    .Bytes(5)
+    .Bytes(4)
   ) u_crc (
     .state_i(crc_q),
-    .data_i ({epoch_q, header_q}),
+    .data_i (header_q),
     .state_o(state)
   );
 
@@ -38,15 +36,12 @@ module flit_tx
   always_comb begin
     left_d      = left_q - 1'b1;
     header_d    = header_q;
-    epoch_d     = epoch_q;
     crc_d       = crc_q;
     wire_data_d = word_i;
     wire_side_d = sides[word_index_o];
     if (word_index_o == '0) crc_d = ~state;
     if (take_o) begin
       header_d = request_i.header;
-      // The peer of an init flit knows no epoch yet.
-      epoch_d  = request_i.header.kind == FlitInit ? '0 : epoch_i;
       crc_d    = request_i.payload_crc;
     end
   end
@@ -55,14 +50,12 @@ module flit_tx
     if (!rst_ni) begin
       left_q      <= '0;
       header_q    <= '0;
-      epoch_q     <= '0;
       crc_q       <= '0;
       wire_data_q <= '0;
       wire_side_q <= '0;
     end else begin
       left_q      <= left_d;
       header_q    <= header_d;
-      epoch_q     <= epoch_d;
       crc_q       <= crc_d;
       wire_data_q <= wire_data_d;
       wire_side_q <= wire_side_d;

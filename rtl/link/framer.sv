@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Both directions of an endpoint's framing: a transmitter and a receiver of flits, with nothing between them.
-// Latencies are those of flit_tx and flit_rx: on a wire without delay a flit is judged 8 cycles after it was taken.
+// Latencies are those of flit_tx and flit_rx: on a wire without delay a flit is judged 7 cycles after it was taken.
 module framer
   import tandem_pkg::*;
 (
   input  logic                          clk_i,
   input  logic                          rst_ni,
   input  flit_request_t                 request_i,
-  input  logic                    [7:0] tx_epoch_i,
   output logic                          take_o,
   output logic [$clog2(FlitWords)-1:0]  tx_word_index_o,
   input  logic [LinkWordBytes-1:0][7:0] tx_word_i,
@@ -15,11 +14,12 @@ module framer
   output logic                   [15:0] wire_side_o,
   input  logic [LinkWordBytes-1:0][7:0] wire_data_i,
   input  logic                   [15:0] wire_side_i,
-  input  logic                    [7:0] rx_epoch_i,
+  input  logic                    [7:0] epoch_i,
   input  logic                          realign_i,
   output logic                          rx_word_valid_o,
   output logic [$clog2(FlitWords)-1:0]  rx_word_index_o,
   output logic [LinkWordBytes-1:0][7:0] rx_word_o,
+  output logic                    [1:0] rx_word_channel_o,
   output flit_t                         flit_o,
   output logic                          aligned_o
 );
@@ -28,7 +28,6 @@ module framer
     .clk_i,
     .rst_ni,
     .request_i,
-    .epoch_i     (tx_epoch_i),
     .take_o,
     .word_index_o(tx_word_index_o),
     .word_i      (tx_word_i),
@@ -41,11 +40,12 @@ module framer
     .rst_ni,
     .wire_data_i,
     .wire_side_i,
-    .epoch_i     (rx_epoch_i),
+    .epoch_i,
     .realign_i,
-    .word_valid_o(rx_word_valid_o),
-    .word_index_o(rx_word_index_o),
-    .word_o      (rx_word_o),
+    .word_valid_o  (rx_word_valid_o),
+    .word_index_o  (rx_word_index_o),
+    .word_o        (rx_word_o),
+    .word_channel_o(rx_word_channel_o),
     .flit_o,
     .aligned_o
   );

@@ -174,6 +174,8 @@ struct Driver<'a> {
     /// Beat of its flit that was received last: `None` when it is not known where flits begin.
     at: Option<usize>,
     received: Vec<Carried>,
+    /// The receiver's epoch while the first word of the flit was shown.
+    epoch: u8,
     /// Whole flits whose CRC is being looked at.
     whole: VecDeque<Option<[Carried; 4]>>,
     aligned_before: bool,
@@ -217,6 +219,7 @@ impl<'a> Driver<'a> {
             realign: false,
             at: None,
             received: Vec::new(),
+            epoch: 0,
             whole: VecDeque::new(),
             aligned_before: false,
             slipped: false,
@@ -244,7 +247,7 @@ impl<'a> Driver<'a> {
         self.on_wire.drain(..self.on_wire.len().saturating_sub(self.delay));
         self.at = None;
         self.received.clear();
-        self.whole = VecDeque::from([None, None]);
+        self.whole = VecDeque::from([None]);
         self.compare(&Carried::default(), None)
     }
 
@@ -252,11 +255,10 @@ impl<'a> Driver<'a> {
     fn noise(&mut self) -> Inputs {
         Inputs {
             request_i: FlitRequest::from_bits(self.random()),
-            tx_epoch_i: Uint(u16::from(low_u8(self.random()))),
             tx_word_i: self.word(),
             wire_data_i: self.word(),
             wire_side_i: Uint(low_u16(self.random())),
-            rx_epoch_i: Uint(u16::from(self.epochs.1)),
+            epoch_i: Uint(u16::from(low_u8(self.random()))),
             realign_i: false,
         }
     }
@@ -287,9 +289,11 @@ impl<'a> Driver<'a> {
         }
         let init = header.kind == FlitKind::Init;
         let epoch = if init { 0 } else { self.epochs.0 };
-        let payload: Vec<u8> = words.iter().flat_map(LinkWord::bytes).collect();
+        // The epoch is in the state before the payload: it counts as if it were in byte 0.
+        let mut payload: Vec<u8> = words.iter().flat_map(LinkWord::bytes).collect();
+        payload[0] ^= epoch;
         let bytes = header.to_bits().to_le_bytes();
-        let message = [&payload[..], &bytes[..4], &[epoch]].concat();
+        let message = [&payload[..], &bytes[..4]].concat();
         let check = crc(&message).to_le_bytes();
         let sides = [[bytes[0], bytes[1]], [bytes[2], bytes[3]], [check[0], check[1]], [check[2], check[3]]];
         let beats = std::array::from_fn(|b| Beat { data: words[b], side: u16::from_le_bytes(sides[b]) });
@@ -347,7 +351,6 @@ impl<'a> Driver<'a> {
         if take {
             let sent = self.compose();
             inputs.request_i = sent.request;
-            inputs.tx_epoch_i = Uint(u16::from(self.epochs.0));
             self.sent.push(sent);
         }
         // The wire.
@@ -372,6 +375,10 @@ impl<'a> Driver<'a> {
         inputs.wire_data_i = coming.beat.data;
         inputs.wire_side_i = Uint(coming.beat.side);
         // The receiver's side.
+        if self.at == Some(0) {
+            self.epoch = self.epochs.1;
+            inputs.epoch_i = Uint(u16::from(self.epoch));
+        }
         inputs.realign_i = std::mem::take(&mut self.realign);
         coverage.hit_if(inputs.realign_i && matches!(self.at, Some(0..3)), CORNERS[17]);
         coverage.hit_if(inputs.realign_i && self.at == Some(3), CORNERS[18]);
@@ -422,7 +429,7 @@ impl<'a> Driver<'a> {
             return Flit { valid: true, good: false, header: FlitHeader::from_bits(header) };
         };
         let intact = got == sent.beats;
-        let same_epoch = sent.init || sent.epoch == self.epochs.1;
+        let same_epoch = sent.init || sent.epoch == self.epoch;
         let whole = (0..4).all(|b| beats[b].of.is_some_and(|(_, beat)| beat == b));
         let bits = |a: &Beat, b: &Beat| {
             let data = a.data.0.iter().zip(&b.data.0).map(|(a, b)| (a.0 ^ b.0).count_ones()).sum::<u32>();
@@ -438,7 +445,7 @@ impl<'a> Driver<'a> {
         coverage.hit_if(whole && check > 0 && data + head == 0, CORNERS[4]);
         coverage.hit_if(whole && data + head + check > 5, CORNERS[5]);
         coverage.hit_if(intact && !same_epoch, CORNERS[6]);
-        coverage.hit_if(intact && sent.init && self.epochs.0 != self.epochs.1, CORNERS[7]);
+        coverage.hit_if(intact && sent.init && self.epoch != sent.epoch, CORNERS[7]);
         coverage.hit_if(intact && self.slipped, CORNERS[10]);
         Flit { valid: true, good: intact && same_epoch, header: FlitHeader::from_bits(header) }
     }
@@ -462,6 +469,10 @@ impl<'a> Driver<'a> {
         }
         if self.at.is_some() && outputs.rx_word_o != coming.beat.data {
             return Err(wrong(format!("cycle {at}: word {:?}, expected {coming:?}", outputs.rx_word_o)));
+        }
+        let channel = self.received.first().map_or(0, |first| first.beat.side >> 6 & 3);
+        if self.at.is_some() && outputs.rx_word_channel_o.0 != channel {
+            return Err(wrong(format!("cycle {at}: {outputs:?}, expected a word of channel {channel}")));
         }
         if outputs.flit_o != flit.unwrap_or_default() {
             return Err(wrong(format!("cycle {at}: {:?}, expected {flit:?}", outputs.flit_o)));

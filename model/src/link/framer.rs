@@ -18,16 +18,14 @@ pub struct Framer {
 pub struct Inputs {
     /// The next flit; looked at while `take_o` is high.
     pub request_i: FlitRequest,
-    /// Epoch of the session; looked at while `take_o` is high.
-    pub tx_epoch_i: Uint<8>,
     /// The word that `tx_word_index_o` asks for.
     pub tx_word_i: LinkWord,
     /// The wire in: data.
     pub wire_data_i: LinkWord,
     /// The wire in: header and CRC.
     pub wire_side_i: Uint<16>,
-    /// Epoch of the session.
-    pub rx_epoch_i: Uint<8>,
+    /// Epoch of the session; looked at while the first word of a flit is shown.
+    pub epoch_i: Uint<8>,
     /// Look for the beginning of a flit again.
     pub realign_i: bool,
 }
@@ -49,6 +47,8 @@ pub struct Outputs {
     pub rx_word_index_o: Uint<2>,
     /// The word.
     pub rx_word_o: LinkWord,
+    /// Channel of its flit, as received.
+    pub rx_word_channel_o: Uint<2>,
     /// A flit whose words have come.
     pub flit_o: Flit,
     /// It is known where flits begin.
@@ -73,14 +73,15 @@ impl Block for Framer {
             rx_word_valid_o: self.rx.aligned(),
             rx_word_index_o: self.rx.beat(),
             rx_word_o: self.rx.word(),
+            rx_word_channel_o: self.rx.word_channel(),
             flit_o: self.rx.flit(),
             aligned_o: self.rx.aligned(),
         }
     }
 
     fn clock(&mut self, i: &Inputs) {
-        self.tx.advance(i.request_i, i.tx_epoch_i, i.tx_word_i);
-        self.rx.advance(i.wire_data_i, i.wire_side_i, i.rx_epoch_i, i.realign_i);
+        self.tx.advance(i.request_i, i.tx_word_i);
+        self.rx.advance(i.wire_data_i, i.wire_side_i, i.epoch_i, i.realign_i);
     }
 
     fn reset(&mut self) {
@@ -102,11 +103,10 @@ impl Visit for Framer {
 impl Visit for Inputs {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         v.bits("request_i", &mut self.request_i);
-        v.bits("tx_epoch_i", &mut self.tx_epoch_i);
         v.packed("tx_word_i", &mut self.tx_word_i.0);
         v.packed("wire_data_i", &mut self.wire_data_i.0);
         v.bits("wire_side_i", &mut self.wire_side_i);
-        v.bits("rx_epoch_i", &mut self.rx_epoch_i);
+        v.bits("epoch_i", &mut self.epoch_i);
         v.bits("realign_i", &mut self.realign_i);
     }
 }
@@ -120,6 +120,7 @@ impl Visit for Outputs {
         v.bits("rx_word_valid_o", &mut self.rx_word_valid_o);
         v.bits("rx_word_index_o", &mut self.rx_word_index_o);
         v.packed("rx_word_o", &mut self.rx_word_o.0);
+        v.bits("rx_word_channel_o", &mut self.rx_word_channel_o);
         v.bits("flit_o", &mut self.flit_o);
         v.bits("aligned_o", &mut self.aligned_o);
     }

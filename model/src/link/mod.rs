@@ -2,7 +2,12 @@
 //! The link's framing, register for register as `rtl/link/`.
 
 pub mod crc32c;
+pub mod crc32c_zeros;
+pub mod flit_packer;
 pub mod flit_rx;
 pub mod flit_tx;
 pub mod framer;
+pub mod link_tx;
+pub mod mailbox;
+pub mod replay_buffer;
 pub mod types;
