@@ -333,7 +333,7 @@ module link_properties
   end
 
   // ---- what makes it inductive ----
-  logic there_right, back_right;
+  logic there_right, back_right, entries_right;
   there_t t_s, t_older;
   back_t  b_s, b_older;
   number_t seen;
@@ -386,7 +386,16 @@ module link_properties
     end
   end
   always_comb begin
+    entries_right = 1'b1;
+    for (int unsigned n = 0; n < ReplayDepth; n++) begin
+      if (number_t'(n) < number_t'(next_q - acked_q)) begin
+        entries_right &= u_tx.u_replay.entry_q[slot_t'(acked_q + number_t'(n))].channel < 2'(LinkChannels);
+      end
+    end
+  end
+  always_comb begin
     if (!init_q) begin
+      h_entries : assert (entries_right);
       h_numbers : assert (u_tx.u_replay.acked_q == wire_number_t'(acked_q) && u_tx.u_replay.next_q == wire_number_t'(next_q)
                           && u_rx.wanted_q == wire_number_t'(wanted_q));
       h_seen : assert (number_t'(next_q - seen) <= number_t'(next_q - wanted_q));
