@@ -14,9 +14,10 @@ use tandem::engine::{Engine, FailureFiles};
 use tandem::interrupt::{self, Interrupted};
 use tandem::jobs::attend::HeadReport;
 use tandem::jobs::matvec::MatrixReport;
-use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, list, matvec, replay};
+use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, link, list, matvec, replay};
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
+use tandem_testbenches::link::channel::Rates;
 use tandem_testbenches::property::{Limits, Panicked};
 
 #[derive(Parser)]
@@ -49,7 +50,7 @@ enum Command {
     },
     /// Search for trouble with random cases in lockstep.
     Fuzz {
-        /// float, segment, array, sram, softmax, normaliser, attention, framer or all.
+        /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective or all.
         #[arg(long, default_value = "all")]
         block: String,
         /// How long, in all.
@@ -62,6 +63,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let two endpoints of the link send to each other over wires that go wrong.
+    Link(LinkRun),
     /// Run a replay file again.
     Replay {
         /// The file that a failing run wrote.
@@ -84,7 +87,7 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// One group of figures: gemv, attention, secded, speed or compile.
+        /// One group of figures: gemv, attention, secded, link, collective, speed or compile.
         #[arg(long)]
         only: Option<String>,
         /// Fewer rounds.
@@ -117,6 +120,78 @@ struct CheckpointRun {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Two endpoints and the wires between them. Rates hold each way.
+#[derive(clap::Args)]
+struct LinkRun {
+    /// Wrong bits per bit.
+    #[arg(long, default_value_t = 0.0)]
+    ber: f64,
+    /// Cycles on the wire, each way.
+    #[arg(long, default_value_t = 0)]
+    latency: usize,
+    /// Words each way, as the number of flits that they fill.
+    #[arg(long, default_value_t = 10_000)]
+    flits: u64,
+    /// Shares of the channels in percent of the words.
+    #[arg(long, default_value = "bulk=100")]
+    vc: link::Mix,
+    /// What runs both endpoints.
+    #[arg(long, default_value = "lockstep")]
+    engine: Engine,
+    /// What is sent again of what got lost.
+    #[arg(long, default_value = "selective")]
+    replay: link::Replay,
+    /// Seed of words and errors (`TANDEM_SEED` overrides it).
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Bursts of wrong bits per flit.
+    #[arg(long, default_value_t = 0.0)]
+    burst: f64,
+    /// Length of a burst.
+    #[arg(long, default_value_t = 16)]
+    burst_bits: u16,
+    /// Flits lost per flit.
+    #[arg(long, default_value_t = 0.0)]
+    drop: f64,
+    /// Flits doubled per flit.
+    #[arg(long, default_value_t = 0.0)]
+    duplicate: f64,
+    /// Beats put in or lost per flit: the receiver no longer knows where flits begin.
+    #[arg(long, default_value_t = 0.0)]
+    slip: f64,
+    /// A direction in which nothing comes through.
+    #[arg(long)]
+    dead: Option<link::Dead>,
+    /// Read the words only now and then.
+    #[arg(long)]
+    stalls: bool,
+    /// Waveform of side a, the whole run (.vcd or .fst).
+    #[arg(long)]
+    wave: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl LinkRun {
+    fn options(self, failure: FailureFiles) -> anyhow::Result<link::Options> {
+        let Self { ber, burst, burst_bits, drop, duplicate, slip, .. } = self;
+        Ok(link::Options {
+            engine: self.engine,
+            replay: self.replay,
+            rates: Rates { ber, burst, burst_bits, drop, duplicate, slip, dead: false },
+            dead: self.dead,
+            latency: self.latency,
+            flits: self.flits,
+            mix: self.vc,
+            stalls: self.stalls,
+            seed: seed(self.seed)?,
+            wave: self.wave,
+            failure,
+        })
+    }
 }
 
 impl CheckpointRun {
@@ -236,6 +311,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 print_json(&reports)?;
             }
             Ok(interrupted_or_good())
+        }
+        Command::Link(run) => {
+            let (json, wave) = (run.json, run.wave.clone());
+            let report = link::run(&run.options(failure)?)?;
+            if json {
+                print_json(&report)?;
+            } else {
+                print_link(&report, wave.as_deref());
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Command::Replay { file, wave } => {
             let (device, totals) = replay::run(&file, wave)?;
@@ -416,6 +501,78 @@ fn print_figure(f: &bench::Figure) {
         format!("  (reach {sign} {r}: {})", if f.reached() { "yes" } else { "NO" })
     });
     say!("{:<36} {:>12.4} {}{reach}\n    {}", f.name, f.value, f.unit, f.how);
+}
+
+fn print_link(r: &link::Report, wave: Option<&Path>) {
+    say!(
+        "{:<10} {:>10} {:>10} {:>10} {:>7} {:>7} {:>7} {:>7}",
+        "direction",
+        "words",
+        "efficiency",
+        "wrong bits",
+        "bursts",
+        "lost",
+        "doubled",
+        "slips"
+    );
+    for d in &r.directions {
+        say!(
+            "{:<10} {:>10} {:>9.2}% {:>10} {:>7} {:>7} {:>7} {:>7}",
+            d.direction,
+            d.words,
+            100.0 * d.efficiency,
+            d.wrong_bits,
+            d.bursts,
+            d.drops,
+            d.duplicates,
+            d.slips
+        );
+    }
+    say!(
+        "\n{:<10} {:>10} {:>7} {:>7} {:>7} {:>7}  cycles, port to port",
+        "channel",
+        "words",
+        "min",
+        "median",
+        "p99",
+        "max"
+    );
+    for l in &r.latencies {
+        say!("{:<10} {:>10} {:>7} {:>7} {:>7} {:>7}", l.channel, l.words, l.min, l.median, l.p99, l.max);
+    }
+    let [control, latency, bulk] = r.stalls;
+    say!(
+        "\n{} CRC errors, {} asks, {} replays, {} sessions, {} of them lost; stalls: control {control}, latency {latency}, bulk {bulk}",
+        r.crc_errors,
+        r.asks,
+        r.replays,
+        r.sessions,
+        r.losses
+    );
+    say!(
+        "every word once and in order, {} lost with a session; payload {:.2}% of the wire",
+        r.words_lost,
+        100.0 * r.efficiency
+    );
+    if r.bits > 0 {
+        say!(
+            "compared at each of {} clocks: {} registers, {} bits of both sides",
+            r.cycles,
+            r.registers,
+            r.bits
+        );
+    }
+    say!(
+        "{} engine, seed {}: {} cycles in {:.1} s, {:.0} cycles/s",
+        r.engine,
+        r.seed,
+        r.cycles,
+        r.seconds,
+        r.cycles_per_second
+    );
+    if let Some(wave) = wave {
+        say!("waveform {}", wave.display());
+    }
 }
 
 fn print_list(registers: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {

@@ -63,6 +63,13 @@ package tandem_pkg;
   // Cycles without a good flit after which the session is given up.
   localparam int unsigned LossTimeout = 512;
 
+  // Floats of a word of the link, little end first; the bits above them are 0.
+  localparam int unsigned WordFloats = 14;
+  // Bits of a rank: 128 chips.
+  localparam int unsigned RankBits = 7;
+  // Bits of a port's number.
+  localparam int unsigned PortBits = 3;
+
   // ---- float: docs/numerics.md, "The float" ----
   localparam int unsigned FractionBits = 23;
   localparam int unsigned ExponentBits = 12;
@@ -408,6 +415,26 @@ package tandem_pkg;
     LinkReserved6 = 3'd6,
     LinkReserved7 = 3'd7
   } link_state_e;
+
+  // ---- collective ----
+  typedef enum logic [1:0] {
+    CollectiveReduceScatter = 2'd0,
+    CollectiveAllGather     = 2'd1,
+    CollectiveAllReduce     = 2'd2,
+    CollectiveReserved3     = 2'd3
+  } collective_op_e;
+
+  typedef struct packed {
+    logic                       valid;
+    collective_op_e             op;
+    logic                       full;          // every rank has a link to every other, else a ring
+    logic [RankBits-1:0]        rank;          // of this chip
+    logic [RankBits:0]          ranks;
+    logic [WordAddressBits-1:0] base;          // first word of chunk 0
+    logic [WordAddressBits-1:0] words;         // of a chunk
+    logic [PortBits-1:0]        send_port;     // ring: to the next rank
+    logic [PortBits-1:0]        receive_port;  // ring: from the previous rank
+  } collective_command_t;
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).
   function automatic int unsigned chain_parts(input int unsigned segments);

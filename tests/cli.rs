@@ -207,11 +207,11 @@ fn unknown_names_are_refused_with_the_known_ones() {
     run(&["fuzz", "--block", "cache"])
         .refused(&[
             "no block `cache`",
-            "float, segment, array, sram, softmax, normaliser, attention, framer and all",
+            "float, segment, array, sram, softmax, normaliser, attention, framer, collective and all",
         ])
         .unwrap();
     run(&["bench", "--only", "power"])
-        .refused(&["`power`", "gemv, attention, secded, speed, compile"])
+        .refused(&["`power`", "gemv, attention, secded, collective, speed, compile"])
         .unwrap();
     run(&["list", "--registers", "float_sub"])
         .refused(&["no device `float_sub`", "float_add, segment_edge"])

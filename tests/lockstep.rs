@@ -121,3 +121,8 @@ fn far_positions_in_lockstep() {
 fn framer_in_lockstep() {
     rtl_equals_model(Kind::Framer);
 }
+
+#[test]
+fn collectives_in_lockstep() {
+    rtl_equals_model(Kind::Collective);
+}

@@ -21,8 +21,10 @@ use tandem_model::devices::{self, Device};
 use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::{self, AttentionBench};
+use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
+use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::random::Flavour;
 use tandem_testbenches::segment::{Op, SegmentBench};
@@ -78,6 +80,7 @@ campaign! {
         exp2_line_flat
         flags_not_sticky
         flush_bound_off_by_one
+        given_from_waiting_pass
         grant_ignored
         group_ignored
         header_bytes_swapped
@@ -96,6 +99,7 @@ campaign! {
         pe_tag_a_beat_early
         pending_wait_lost
         phase_off_by_one
+        place_overwritten
         reciprocal_truncated
         result_slot_early
         room_ignored
@@ -110,6 +114,7 @@ campaign! {
         skew_stage_missing
         slot_not_restarted
         sticky_bit_dropped
+        sum_begins_with_second
         swizzle_bit_wrong
         syndrome_row_ignored
         tile_exponent_not_held
@@ -118,7 +123,9 @@ campaign! {
         value_maximum_of_neighbour
         value_scale_of_neighbour
         value_scale_of_next_tile
+        word_given_before_sum
         write_during_reset
+        wrong_chunk_summed
     }
     planted_bug_in_engine [] {
         group_score_of_last_segment
@@ -591,6 +598,8 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             hunt(&AttentionBench { geometry }, vec![short], device, &library)
         }
         devices::Kind::Framer => hunt(&FramerBench, vec![], device, &library),
+        devices::Kind::Link => hunt(&LinkBench { geometry }, vec![], device, &library),
+        devices::Kind::Collective => hunt(&CollectiveBench { geometry }, vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

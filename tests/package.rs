@@ -14,6 +14,7 @@ use tandem_model::array::types::{FLOAT_LATENCY, MAX_HEAD_DIM, Mode, PSUM_SLOTS, 
 use tandem_model::attention::types as attention;
 use tandem_model::attention::types::WordKind;
 use tandem_model::block::{Bits, Format};
+use tandem_model::collective::types as collective;
 use tandem_model::devices::Device;
 use tandem_model::link::types as link;
 use tandem_model::numerics::float36::{EXPONENT_BIAS, EXPONENT_BITS, FRACTION_BITS};
@@ -84,6 +85,9 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("BulkSlots", link::BULK_SLOTS as u64),
         ("RetryTimeout", u64::from(link::RETRY_TIMEOUT)),
         ("LossTimeout", u64::from(link::LOSS_TIMEOUT)),
+        ("WordFloats", collective::WORD_FLOATS as u64),
+        ("RankBits", u64::from(collective::RANK_BITS)),
+        ("PortBits", u64::from(collective::PORT_BITS)),
         ("FractionBits", u64::from(FRACTION_BITS)),
         ("ExponentBits", u64::from(EXPONENT_BITS)),
         ("ExponentBias", u64::from(EXPONENT_BIAS.unsigned_abs())),
@@ -107,11 +111,12 @@ fn constants_of_package_and_model_are_equal() {
 /// The table above names all constants that the model's mirror of the package has.
 #[test]
 fn every_constant_of_the_mirror_is_compared() {
-    let files = ["array", "sram", "attention", "link"].map(|group| format!("model/src/{group}/types.rs"));
+    let files = ["array", "sram", "attention", "link", "collective"]
+        .map(|group| format!("model/src/{group}/types.rs"));
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 29, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 32, "{mirror:?}");
 }
 
 #[test]
@@ -148,6 +153,7 @@ fn model_structs() -> Members {
         sram::packed_structs(),
         attention::packed_structs(),
         link::packed_structs(),
+        collective::packed_structs(),
     ];
     for (name, width, fields) in all.concat() {
         let fields: Vec<_> = fields.iter().map(|f| (f.name.to_owned(), f.width)).collect();
@@ -237,6 +243,8 @@ fn enumerations_of_package_and_model_are_equal() {
     assert_eq!(differences(&enumeration(&package(), "flit_kind_e"), &flits), Vec::<String>::new());
     let states = model_enumeration("Link", &link::LinkState::ALL);
     assert_eq!(differences(&enumeration(&package(), "link_state_e"), &states), Vec::<String>::new());
+    let ops = model_enumeration("Collective", &collective::CollectiveOp::ALL);
+    assert_eq!(differences(&enumeration(&package(), "collective_op_e"), &ops), Vec::<String>::new());
 }
 
 #[test]

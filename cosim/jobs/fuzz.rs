@@ -5,8 +5,10 @@ use serde::Serialize;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::AttentionBench;
+use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
+use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::segment::SegmentBench;
@@ -66,6 +68,8 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Normaliser => campaign(&NormaliserBench { geometry: device.geometry }, device, options),
             Kind::Attention => campaign(&AttentionBench { geometry: device.geometry }, device, options),
             Kind::Framer => campaign(&FramerBench, device, options),
+            Kind::Link => campaign(&LinkBench { geometry: device.geometry }, device, options),
+            Kind::Collective => campaign(&CollectiveBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

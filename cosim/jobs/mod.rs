@@ -4,6 +4,7 @@
 pub mod attend;
 pub mod bench;
 pub mod fuzz;
+pub mod link;
 pub mod list;
 pub mod matvec;
 pub mod replay;

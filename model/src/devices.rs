@@ -9,7 +9,9 @@ use crate::attention::attention_engine::AttentionEngine;
 use crate::attention::normaliser::Normaliser;
 use crate::attention::softmax::Softmax;
 use crate::block::Block;
+use crate::collective::collective::{Collective, VECTOR_WORDS};
 use crate::link::framer::Framer;
+use crate::link::link_endpoint::LinkEndpoint;
 use crate::sram::bank_group::BankGroup;
 
 /// An RTL top with the parameters of one geometry.
@@ -42,11 +44,15 @@ pub enum Kind {
     Attention,
     /// `framer`.
     Framer,
+    /// `link_endpoint`.
+    Link,
+    /// `collective`.
+    Collective,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -55,6 +61,8 @@ impl Kind {
         Self::Normaliser,
         Self::Attention,
         Self::Framer,
+        Self::Link,
+        Self::Collective,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -66,7 +74,8 @@ impl Kind {
             Self::Softmax => &["attention"],
             Self::Normaliser => &["attention", "array"],
             Self::Attention => &["attention", "array", "sram"],
-            Self::Framer => &["link"],
+            Self::Framer | Self::Link => &["link"],
+            Self::Collective => &["collective", "array"],
         }
     }
 
@@ -82,6 +91,8 @@ impl Kind {
             Self::Normaliser => "normaliser",
             Self::Attention => "attention",
             Self::Framer => "framer",
+            Self::Link => "link",
+            Self::Collective => "collective",
         }
     }
 }
@@ -99,7 +110,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder and the framer have no geometry and stand once.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -114,6 +125,10 @@ impl Device {
         Self { name: "attention_engine_small", kind: Kind::Attention, geometry: SMALL },
         Self { name: "attention_engine_slim", kind: Kind::Attention, geometry: SLIM },
         Self { name: "framer", kind: Kind::Framer, geometry: SMALL },
+        Self { name: "link_endpoint_small", kind: Kind::Link, geometry: SMALL },
+        Self { name: "link_endpoint_slim", kind: Kind::Link, geometry: SLIM },
+        Self { name: "collective_small", kind: Kind::Collective, geometry: SMALL },
+        Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -144,19 +159,23 @@ impl Device {
             Kind::Normaliser => "normaliser",
             Kind::Attention => "attention_engine",
             Kind::Framer => "framer",
+            Kind::Link => "link_endpoint",
+            Kind::Collective => "collective",
         }
     }
 
     /// Parameters of the top.
     #[must_use]
     pub fn parameters(self) -> Vec<(&'static str, usize)> {
-        let Geometry { rows, segments, bank_words, .. } = self.geometry;
+        let Geometry { rows, segments, bank_words, selective, peers, .. } = self.geometry;
         match self.kind {
             Kind::Float | Kind::Framer => vec![],
             Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
             Kind::Array | Kind::Normaliser => vec![("Rows", rows), ("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
             Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
+            Kind::Link => vec![("Selective", usize::from(selective))],
+            Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
         }
     }
 
@@ -164,7 +183,14 @@ impl Device {
     #[must_use]
     pub const fn no_inline(self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Float | Kind::Segment | Kind::Sram | Kind::Softmax | Kind::Normaliser | Kind::Framer => &[],
+            Kind::Float
+            | Kind::Segment
+            | Kind::Sram
+            | Kind::Softmax
+            | Kind::Normaliser
+            | Kind::Framer
+            | Kind::Link => &[],
+            Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
         }
@@ -181,6 +207,8 @@ impl Device {
             Kind::Normaliser => with.run(self, Normaliser::new(self.geometry)),
             Kind::Attention => with.run(self, AttentionEngine::new(self.geometry)),
             Kind::Framer => with.run(self, Framer::default()),
+            Kind::Link => with.run(self, LinkEndpoint::new(self.geometry)),
+            Kind::Collective => with.run(self, Collective::new(self.geometry)),
         }
     }
 }

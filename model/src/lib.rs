@@ -7,6 +7,7 @@
 pub mod array;
 pub mod attention;
 pub mod block;
+pub mod collective;
 pub mod common;
 pub mod devices;
 pub mod image;

@@ -5,9 +5,11 @@
 pub mod array;
 pub mod attention;
 mod bench;
+pub mod collective;
 mod dut;
 pub mod float;
 pub mod framer;
+pub mod link;
 pub mod normaliser;
 pub mod property;
 pub mod random;

@@ -11,8 +11,10 @@ use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
 use tandem_model::sram::types::{BankFill, BankRead};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
+use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
+use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
@@ -162,6 +164,20 @@ fn normalisers_divide_as_the_reference_does() {
 #[test]
 fn framers_judge_flits_as_the_reference_does() {
     model_answers_as_the_reference(&FramerBench);
+}
+
+#[test]
+fn links_deliver_every_word_once_and_in_order() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&LinkBench { geometry });
+    }
+}
+
+#[test]
+fn collectives_reduce_and_gather_as_the_reference_does() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&CollectiveBench { geometry });
+    }
 }
 
 /// The bound of docs/numerics.md, with scales spread so far that sums must round.

@@ -4,6 +4,8 @@
 //! `reach` is what the project set itself and is not touched by the code that it judges.
 
 mod attention;
+mod collective;
+mod link;
 
 use std::time::Instant;
 
@@ -268,7 +270,7 @@ fn compile_figures() -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Groups of figures, by the name that `--only` takes.
-pub const GROUPS: [&str; 5] = ["gemv", "attention", "secded", "speed", "compile"];
+pub const GROUPS: [&str; 7] = ["gemv", "attention", "secded", "link", "collective", "speed", "compile"];
 
 /// Measures. `each` is told every figure as it comes.
 ///
@@ -280,7 +282,9 @@ pub fn run(only: Option<&str>, quick: bool, mut each: impl FnMut(&Figure)) -> an
         let measured = match group {
             "gemv" => vec![utilisation(false)?, utilisation(true)?],
             "attention" => attention::figures()?,
+            "link" => link::figures(quick)?,
             "secded" => secded_figures(quick)?,
+            "collective" => collective::figures()?,
             "speed" => speed_figures(quick)?,
             _ => compile_figures()?,
         };

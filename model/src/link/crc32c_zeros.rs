@@ -15,7 +15,7 @@ pub struct Crc32cZeros {
 impl Crc32cZeros {
     /// For so many bytes.
     #[must_use]
-    pub const fn new(bytes: u32) -> Self {
+    pub const fn new(bytes: usize) -> Self {
         let mut residues = [0; 32];
         let mut bit = 0;
         while bit < 32 {

@@ -7,16 +7,16 @@ use super::flit_packer::FlitPacker;
 use super::flit_rx::MAGIC;
 use super::replay_buffer::{ReplayBuffer, Step};
 use super::types::{
-    CREDIT_BITS, FLIT_WORDS, Flit, FlitAsk, FlitHeader, FlitKind, FlitRequest, LINK_CHANNELS, LinkWord,
-    ReplayEntry, SEQUENCE_BITS,
+    CREDIT_BITS, FLIT_WORDS, Flit, FlitAsk, FlitHeader, FlitKind, FlitRequest, LINK_CHANNELS,
+    LINK_WORD_BYTES, LinkWord, ReplayEntry, SEQUENCE_BITS,
 };
 use crate::block::{Bits, Format, Uint, Visit, Visitor, Wide, low_u16};
 
 /// The CRC state after so many words of zeros.
 const ZEROS: [Crc32cZeros; FLIT_WORDS + 1] = [zeros(0), zeros(1), zeros(2), zeros(3), zeros(4)];
 
-const fn zeros(words: u32) -> Crc32cZeros {
-    Crc32cZeros::new(words * 64)
+const fn zeros(words: usize) -> Crc32cZeros {
+    Crc32cZeros::new(words * LINK_WORD_BYTES)
 }
 
 /// Where the words of a flit come from.

@@ -2,7 +2,7 @@
 //! Mirror of the link's part of `rtl/tandem_pkg.sv`. `tests/package.rs` compares the two.
 
 use crate::array::types::{NamedStruct, named};
-use crate::block::{Bits, Format, Uint, Wide};
+use crate::block::{Bits, Format, Uint, Visitor, Wide};
 use crate::packed_struct;
 
 /// Words of a flit's payload; a flit takes as many beats on the wire.
@@ -276,6 +276,13 @@ impl LinkWord {
     pub fn bytes(&self) -> [u8; LINK_WORD_BYTES] {
         std::array::from_fn(|n| self.0[n / 8].0.to_le_bytes()[n % 8])
     }
+}
+
+/// Visits a packed array of words.
+pub fn visit_words<V: Visitor, const N: usize>(v: &mut V, name: &'static str, words: &mut [LinkWord; N]) {
+    let mut parts = words.map(|word| word.0);
+    v.packed(name, parts.as_flattened_mut());
+    *words = parts.map(LinkWord);
 }
 
 /// The structs that a test compares with the RTL's.

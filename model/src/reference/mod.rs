@@ -10,6 +10,7 @@
 
 pub mod attention;
 pub mod attention_error;
+pub mod collective;
 pub mod crc32c;
 pub mod divide;
 pub mod dot;

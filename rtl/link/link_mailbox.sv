@@ -3,7 +3,7 @@
 // in the first cycle in which they are counted and can be read.
 `include "tandem_assert.svh"
 
-module mailbox
+module link_mailbox
   import tandem_pkg::*;
 #(
   localparam int unsigned Messages  = FlitWords * LatencySlots,
@@ -43,4 +43,4 @@ module mailbox
   `TANDEM_INVARIANT(INV_MAILBOX_1, waiting_q <= CountBits'(Messages))
   `TANDEM_INVARIANT(INV_MAILBOX_2, !(read_i && waiting_q == '0))
 
-endmodule : mailbox
+endmodule : link_mailbox

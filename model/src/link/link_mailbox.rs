@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Mirror of `rtl/link/mailbox.sv`.
+//! Mirror of `rtl/link/link_mailbox.sv`.
 
 use crate::block::{Uint, Visit, Visitor};
 
@@ -8,12 +8,12 @@ const MESSAGES: u16 = 64;
 
 /// Counts messages, and rings when some have come.
 #[derive(Clone, Debug, Default)]
-pub struct Mailbox {
+pub struct LinkMailbox {
     doorbell_q: bool,
     waiting_q: Uint<7>,
 }
 
-impl Mailbox {
+impl LinkMailbox {
     /// Messages have come.
     #[must_use]
     pub fn doorbell(&self) -> bool {
@@ -39,7 +39,7 @@ impl Mailbox {
     }
 }
 
-impl Visit for Mailbox {
+impl Visit for LinkMailbox {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         v.bits("doorbell_q", &mut self.doorbell_q);
         v.bits("waiting_q", &mut self.waiting_q);
