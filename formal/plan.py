@@ -61,13 +61,18 @@ for mode, selective in (("go_back", 0), ("selective", 1)):
         "method": "induction, k = 3", "steps": induction(3),
     }
     RUNS[f"flits_{mode}"] = {
-        "top": "link_properties", "quick": not selective, "without": WORDS + CALM, "shown": FLITS if selective else [p for p in FLITS if p != "p_flit_drained"],
+        "top": "link_properties", "quick": True, "without": WORDS + CALM, "shown": FLITS if selective else [p for p in FLITS if p != "p_flit_drained"],
         "parameters": {"Selective": selective, "Channels": 7, "Delay": 1, "Calm": 0, "Patience": 1},
         "method": "induction, k = 2", "steps": induction(2),
     }
+    # The invariants that the next one begins with, with its constants.
+    RUNS[f"flits_{mode}_short"] = RUNS[f"flits_{mode}"] | {
+        "quick": False, "constants": SHORT,
+        "parameters": {"Selective": selective, "Channels": 7, "Delay": 0, "Calm": 0, "Patience": 1},
+    }
     # The base needs no run: the counter begins at 0 and grows by at most one a cycle.
     RUNS[f"goes_on_{mode}"] = {
-        "top": "link_properties", "quick": False, "without": WORDS, "shown": CALM, "constants": SHORT,
+        "top": "link_properties", "quick": not selective, "without": WORDS, "shown": CALM, "constants": SHORT,
         "parameters": {"Selective": selective, "Channels": 7, "Delay": 0, "Calm": 1, "Patience": PATIENCE},
         "method": f"induction, k = {PATIENCE + 1}", "steps": [("induction", ["-i", "-t", str(PATIENCE + 1)])],
     }

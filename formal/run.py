@@ -206,7 +206,8 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     twins = read_twins()
     wanted = lambda name, quick: name in arguments.only if arguments.only else quick or not arguments.quick
-    runs = [name for name, run in RUNS.items() if wanted(name, run["quick"])]
+    # Those that take long begin first.
+    runs = sorted((name for name, run in RUNS.items() if wanted(name, run["quick"])), key=lambda name: RUNS[name]["quick"])
     chosen = [twin for twin in twins if wanted(twin["name"], twin["quick"])]
     start, wrong = time.monotonic(), 0
     OUT.mkdir(parents=True, exist_ok=True)
