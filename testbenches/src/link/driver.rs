@@ -25,6 +25,9 @@ pub const ALWAYS: u16 = 256;
 /// fourth cycle.
 pub const PROMPT: [u64; 2] = [9, 12];
 
+/// Cycles after which nothing that went before holds a message up.
+const PROMPT_AFTER: u64 = 16 + REPLAY_DEPTH as u64;
+
 /// What a side sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Traffic {
@@ -375,7 +378,7 @@ impl<'a> Pair<'a> {
     /// Words that go in and come out of a side in this cycle.
     fn transfer(&mut self, side: usize) -> Result<(), DutError> {
         let cycle = self.cycle;
-        for channel in 0..LINK_CHANNELS {
+        for (channel, name) in CHANNELS.into_iter().enumerate() {
             let state = &mut self.sides[side];
             if self.inputs[side].word_valid_i[channel] && state.outputs.word_ready_o[channel] {
                 if channel == 1 {
@@ -395,7 +398,7 @@ impl<'a> Pair<'a> {
             {
                 let what = format!(
                     "cycle {cycle}: side {side}, channel {}: {held:x?} was shown and not read, and is gone",
-                    CHANNELS[channel]
+                    name
                 );
                 return Err(wrong(what));
             }
@@ -421,8 +424,9 @@ impl<'a> Pair<'a> {
         let Side { alone, backlog, .. } = self.sides[direction];
         let read_at_once = self.sides[1 - direction].sinks[1] == ALWAYS;
         let accepted = self.cycle - latency;
-        // Nothing was before it, and nothing that goes before it: words of the control channel are two flits at most.
-        let calm = accepted > self.disturbed[direction] + 16;
+        // Nothing was before it, and nothing that goes before it: words of the control channel are two flits at most, and
+        // after a flit that was sent again those behind it are put in order one a cycle.
+        let calm = accepted > self.disturbed[direction] + PROMPT_AFTER;
         if !(alone && read_at_once && calm && self.sides[1 - direction].rings > 0) {
             return Ok(());
         }
