@@ -2,7 +2,7 @@
 //! Mirror of the memory port's part of `rtl/tandem_pkg.sv`. `tests/package.rs` compares the two.
 
 use crate::array::types::{NamedStruct, named};
-use crate::block::{Bits, Format, Uint, Wide};
+use crate::block::{Uint, Wide};
 use crate::packed_struct;
 
 /// Bits of a byte address.
