@@ -61,15 +61,22 @@ campaign! {
         acc_bank_stuck
         acc_first_ignored
         acc_read_bank_stuck
+        ack_wrap_ignored
         arbitration_ignored
+        bad_flit_acknowledged
         beat_popped_while_waiting
         binary32_flush_bound_off_by_one
+        bulk_first
+        clear_forgets_queued
         clear_swallows_error
+        closed_undrained
         commit_before_write
         convert_exponent_short
         correction_beside
         counter_wraps
         crc_bits_reversed
+        credit_reset_missing
+        credit_returned_twice
         denominator_first_ignored
         denominator_scaled
         denominators_do_not_wait
@@ -88,6 +95,7 @@ campaign! {
         hi_control_a_beat_early
         int8_halves_misjoined
         inverse_copied_early
+        last_loss_unseen
         leading_zeros_off_by_one
         lo_hi_swapped
         load_count_off_by_one
@@ -97,10 +105,13 @@ campaign! {
         p_ties_up
         p_wraps
         pe_tag_a_beat_early
+        peer_restart_unnoticed
         pending_wait_lost
         phase_off_by_one
         place_overwritten
+        present_kept_at_clear
         reciprocal_truncated
+        replay_slot_off_by_one
         result_slot_early
         room_ignored
         rounded_reset_missing

@@ -390,6 +390,12 @@ fn group() -> impl Strategy<Value = Vec<Op>> {
             let stop = Op::Read { side: 1 - side, channel, chance: 0 };
             vec![stop, flood(side), Op::Run(100), Op::Fault(side, Fault::Silence(600)), Op::Run(180), Op::Settle]
         }),
+        // Words that come early wait for one that is lost, until the session is lost: the asks for it do not come through.
+        1 => side().prop_map(|side| {
+            let silence = Op::Fault(1 - side, Fault::Silence(600));
+            let lost = Op::Fault(side, Fault::Drop);
+            vec![Op::Settle, flood(side), Op::Run(40), silence, lost, Op::Run(200), Op::Settle]
+        }),
         // The wire dies while a side ends the session.
         1 => side().prop_map(|side| {
             let silence = Op::Fault(side, Fault::Silence(900));
