@@ -70,6 +70,11 @@ package tandem_pkg;
   // Bits of a port's number.
   localparam int unsigned PortBits = 3;
 
+  // Memory port, AXI4: bits of an address, bits of an ID, bytes of a word of data.
+  localparam int unsigned AxiAddressBits = 40;
+  localparam int unsigned AxiIdBits = 4;
+  localparam int unsigned AxiBytes = 64;
+
   // ---- float: docs/numerics.md, "The float" ----
   localparam int unsigned FractionBits = 23;
   localparam int unsigned ExponentBits = 12;
@@ -435,6 +440,30 @@ package tandem_pkg;
     logic [PortBits-1:0]        send_port;     // ring: to the next rank
     logic [PortBits-1:0]        receive_port;  // ring: from the previous rank
   } collective_command_t;
+
+  // ---- memory port: AXI4 channels without what never changes (INCR bursts of whole words), data apart ----
+  // AR and AW.
+  typedef struct packed {
+    logic                      valid;
+    logic [AxiIdBits-1:0]      id;
+    logic [AxiAddressBits-1:0] address;
+    logic [7:0]                length;   // words less one
+  } axi_address_t;
+
+  // R.
+  typedef struct packed {
+    logic                 valid;
+    logic [AxiIdBits-1:0] id;
+    logic [1:0]           response;
+    logic                 last;
+  } axi_read_t;
+
+  // B.
+  typedef struct packed {
+    logic                 valid;
+    logic [AxiIdBits-1:0] id;
+    logic [1:0]           response;
+  } axi_response_t;
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).
   function automatic int unsigned chain_parts(input int unsigned segments);

@@ -207,11 +207,11 @@ fn unknown_names_are_refused_with_the_known_ones() {
     run(&["fuzz", "--block", "cache"])
         .refused(&[
             "no block `cache`",
-            "float, segment, array, sram, softmax, normaliser, attention, framer, collective and all",
+            "float, segment, array, sram, softmax, normaliser, attention, framer, link, collective and all",
         ])
         .unwrap();
     run(&["bench", "--only", "power"])
-        .refused(&["`power`", "gemv, attention, secded, collective, speed, compile"])
+        .refused(&["`power`", "gemv, attention, secded, link, collective, speed, compile"])
         .unwrap();
     run(&["list", "--registers", "float_sub"])
         .refused(&["no device `float_sub`", "float_add, segment_edge"])
@@ -716,4 +716,78 @@ fn interrupted_fuzz_ends_with_130() {
     let args = ["fuzz", "--block", "segment", "--seconds", "8"];
     let (code, text, errors) = interrupted(folder.path(), &args, "-INT", "segment_edge_small");
     assert_eq!(code, Some(130), "{text}{errors}");
+}
+
+// ---- link ----
+
+/// `tandem link` on the models, which is fast.
+fn link(more: &[&str]) -> Ran {
+    run(&[&["link", "--engine", "model"], more].concat())
+}
+
+#[test]
+fn engines_agree_on_the_link() {
+    let args = ["link", "--flits", "300", "--latency", "7", "--drop", "0.02", "--json", "--engine"];
+    let reports = ["lockstep", "rtl", "model"].map(|engine| run(&[&args[..], &[engine]].concat()).json());
+    for report in &reports {
+        assert_eq!(report["cycles"], reports[0]["cycles"]);
+        assert_eq!(report["directions"], reports[0]["directions"]);
+        assert_eq!(report["latencies"], reports[0]["latencies"]);
+        for counter in ["crc_errors", "asks", "replays", "stalls", "losses", "sessions"] {
+            assert_eq!(report[counter], reports[0][counter]);
+        }
+        assert!(report["replays"].as_u64().unwrap() > 0 && report["words_lost"] == 0, "{report}");
+    }
+    assert!(reports[0]["bits"].as_u64().unwrap() > 0 && reports[2]["bits"] == 0);
+}
+
+#[test]
+fn link_carries_every_word_with_both_kinds_of_replay() {
+    for replay in ["selective", "go-back-n"] {
+        let mix =
+            ["--replay", replay, "--vc", "bulk=60,latency=20,control=20", "--ber", "1e-5", "--flits", "2000"];
+        let report = link(&[&mix[..], &["--stalls", "--json"]].concat()).json();
+        for direction in report["directions"].as_array().unwrap() {
+            assert_eq!(direction["words"], 8000, "{report}");
+        }
+        assert_eq!(report["latencies"].as_array().unwrap().len(), 3);
+    }
+    let table = link(&["--flits", "500"]);
+    table.good().unwrap();
+    for part in ["a to b", "b to a", "bulk", "0 CRC errors", "every word once and in order, 0 lost"] {
+        assert!(table.stdout.contains(part), "{part}: {table:?}");
+    }
+}
+
+#[test]
+fn link_that_cannot_come_up_tells_both_states() {
+    for dead in ["a-to-b", "b-to-a"] {
+        link(&["--dead", dead]).refused(&["has not come up", "side a Init", "side b Init"]).unwrap();
+    }
+}
+
+#[test]
+fn impossible_links_are_refused() {
+    for (args, parts) in [
+        (&["--ber", "0.5"][..], &["--ber", "from 0 to 1e-4"][..]),
+        (&["--ber=-1e-9"], &["--ber"]),
+        (&["--ber", "NaN"], &["--ber"]),
+        (&["--drop", "1"], &["--drop is a rate per flit"]),
+        (&["--burst-bits", "0"], &["--burst-bits is from 1"]),
+        (&["--latency", "201"], &["--latency is from 0 to 200", "got 201"]),
+        (&["--flits", "0"], &["--flits is at least 1"]),
+        (&["--vc", "bulk=90"], &["add up to 100"]),
+        (&["--vc", "voice=100"], &["no channel `voice`", "control, latency, bulk"]),
+        (&["--replay", "never"], &["selective", "go-back-n"]),
+        (&["--wave", "link.vcd"], &["--engine lockstep"]),
+    ] {
+        link(args).refused(parts).unwrap();
+    }
+}
+
+#[test]
+fn run_with_too_few_errors_is_refused() {
+    link(&["--ber", "1e-7", "--flits", "100"])
+        .refused(&["at least 10 CRC errors and 10 flits sent again", "try --flits"])
+        .unwrap();
 }

@@ -17,6 +17,7 @@ use tandem_model::block::{Bits, Format};
 use tandem_model::collective::types as collective;
 use tandem_model::devices::Device;
 use tandem_model::link::types as link;
+use tandem_model::memory::types as memory;
 use tandem_model::numerics::float36::{EXPONENT_BIAS, EXPONENT_BITS, FRACTION_BITS};
 use tandem_model::sram::types as sram;
 use tandem_verilate::{PackedStruct, Verilator};
@@ -85,6 +86,9 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("BulkSlots", link::BULK_SLOTS as u64),
         ("RetryTimeout", u64::from(link::RETRY_TIMEOUT)),
         ("LossTimeout", u64::from(link::LOSS_TIMEOUT)),
+        ("AxiAddressBits", u64::from(memory::AXI_ADDRESS_BITS)),
+        ("AxiIdBits", u64::from(memory::AXI_ID_BITS)),
+        ("AxiBytes", memory::AXI_BYTES as u64),
         ("WordFloats", collective::WORD_FLOATS as u64),
         ("RankBits", u64::from(collective::RANK_BITS)),
         ("PortBits", u64::from(collective::PORT_BITS)),
@@ -111,12 +115,12 @@ fn constants_of_package_and_model_are_equal() {
 /// The table above names all constants that the model's mirror of the package has.
 #[test]
 fn every_constant_of_the_mirror_is_compared() {
-    let files = ["array", "sram", "attention", "link", "collective"]
+    let files = ["array", "sram", "attention", "link", "memory", "collective"]
         .map(|group| format!("model/src/{group}/types.rs"));
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 32, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 35, "{mirror:?}");
 }
 
 #[test]
@@ -153,6 +157,7 @@ fn model_structs() -> Members {
         sram::packed_structs(),
         attention::packed_structs(),
         link::packed_structs(),
+        memory::packed_structs(),
         collective::packed_structs(),
     ];
     for (name, width, fields) in all.concat() {

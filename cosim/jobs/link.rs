@@ -10,7 +10,7 @@ use serde::Serialize;
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
 use tandem_model::link::link_endpoint::LinkEndpoint;
-use tandem_model::link::types::{FLIT_WORDS, LINK_CHANNELS, LINK_WORD_BYTES};
+use tandem_model::link::types::{FLIT_WORDS, LINK_CHANNELS, LINK_WORD_BYTES, RETRY_TIMEOUT};
 use tandem_testbenches::link::channel::{Counts, Rates, WIRES};
 use tandem_testbenches::link::exchange::{self, Outcome, Plan};
 use tandem_testbenches::link::scoreboard::{CHANNELS, DIRECTIONS};
@@ -271,15 +271,23 @@ pub(crate) fn efficiency(outcome: &Outcome) -> f64 {
     share(spans[0].0 + spans[1].0, spans[0].1 + spans[1].1)
 }
 
+/// Chance of a flit to have a wrong bit.
+fn lost_flits(ber: f64) -> f64 {
+    -(f64::from(4 * WIRES) * (-ber).ln_1p()).exp_m1()
+}
+
 /// Payload by wire when no flit waits for anything but those sent again: docs/link.md, "Efficiency".
 #[must_use]
 pub fn expected_efficiency(replay: Replay, ber: f64, round_trip: u64) -> f64 {
-    let bits = f64::from(4 * WIRES);
-    let lost = -(bits * (-ber).ln_1p()).exp_m1();
+    let lost = lost_flits(ber);
     let flits = as_f64(round_trip) / 4.0;
-    let full = as_f64((FLIT_WORDS * LINK_WORD_BYTES) as u64) * 8.0 / bits;
+    let full = as_f64((FLIT_WORDS * LINK_WORD_BYTES) as u64) / f64::from(4 * WIRES / 8);
     match replay {
-        Replay::Selective => full * (1.0 - lost),
+        // The ask or the flit itself is lost once more: it is asked for again after a time-out.
+        Replay::Selective => {
+            let retry = f64::from(RETRY_TIMEOUT / 4);
+            full * (1.0 - lost) / (1.0 + 2.0 * lost * lost * retry)
+        }
         Replay::GoBackN => full * (1.0 - lost) / (1.0 + lost * (flits - 1.0)),
     }
 }
@@ -289,12 +297,12 @@ pub fn expected_efficiency(replay: Replay, ber: f64, round_trip: u64) -> f64 {
 /// # Errors
 /// How many flits would do.
 pub(crate) fn enough(ber: f64, flits: u64, crc_errors: u64, replays: u64) -> anyhow::Result<()> {
-    let saw = crc_errors.min(replays);
-    if ber > 0.0 && saw < FEWEST_ERRORS {
-        let needed = flits.max(1) * (2 * FEWEST_ERRORS).div_ceil(saw.max(1));
+    if ber > 0.0 && crc_errors.min(replays) < FEWEST_ERRORS {
+        // Twice as many as needed: errors come at random. Both directions count.
+        let needed = (as_f64(FEWEST_ERRORS) / lost_flits(ber)).max(as_f64(2 * flits));
         bail!(
-            "a run with wrong bits must see at least {FEWEST_ERRORS} CRC errors and {FEWEST_ERRORS} flits sent again to show anything, \
-             this one saw {crc_errors} and {replays}; try --flits {needed}, or a higher --ber"
+            "a run with wrong bits must see at least {FEWEST_ERRORS} CRC errors and {FEWEST_ERRORS} flits sent again to show \
+             anything, this one saw {crc_errors} and {replays}; try --flits {needed:.0}, or a higher --ber"
         );
     }
     Ok(())

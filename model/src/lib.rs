@@ -12,6 +12,7 @@ pub mod common;
 pub mod devices;
 pub mod image;
 pub mod link;
+pub mod memory;
 pub mod numerics;
 pub mod reference;
 pub mod sram;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::block::{Block, Uint};
+use tandem_model::link::link_endpoint::{self, LinkEndpoint};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
 use tandem_model::sram::types::{BankFill, BankRead};
@@ -207,4 +208,44 @@ fn long_contractions_round_and_stay_within_the_bound() {
         rounded += u32::from(error > 0.0);
     }
     assert!(rounded > 32, "only {rounded} of 64 sums rounded at all");
+}
+
+/// An endpoint whose words are not what came.
+struct Tampered {
+    dut: ModelOnly<LinkEndpoint>,
+    how: fn(&mut link_endpoint::Outputs),
+}
+
+impl Dut<LinkEndpoint> for Tampered {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut link_endpoint::Inputs) -> Result<(), DutError> {
+        self.dut.clock(rst_ni, inputs)
+    }
+
+    fn outputs(&self) -> link_endpoint::Outputs {
+        let mut outputs = self.dut.outputs();
+        (self.how)(&mut outputs);
+        outputs
+    }
+}
+
+/// A word that is changed, comes on another channel, never comes, comes from nowhere, or is not rung for.
+#[test]
+fn wrong_words_of_a_link_are_found() {
+    let ways: [fn(&mut link_endpoint::Outputs); 6] = [
+        |o| o.word_o[2].0[7].0 ^= 1,
+        |o| o.word_o.swap(0, 1),
+        |o| o.word_valid_o[1] = false,
+        |o| o.word_valid_o[0] = true,
+        |o| o.waiting_o = Uint(0),
+        |o| o.word_ready_o = [true; 3],
+    ];
+    let bench = LinkBench { geometry: Geometry::ALL[0] };
+    for how in ways {
+        let limits = Limits { cases: 64, cycles: 0, time: Duration::ZERO };
+        let make = |_| -> Result<Box<dyn Dut<LinkEndpoint>>, DutError> {
+            Ok(Box::new(Tampered { dut: ModelOnly { model: bench.model() }, how }))
+        };
+        let failure = check(&bench, limits, 1, make, |_| false).failure.expect("some case shows it");
+        assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
+    }
 }

@@ -4,22 +4,20 @@
 use tandem_model::block::Block;
 use tandem_model::collective::collective::Collective;
 use tandem_model::collective::types::{CollectiveCommand, CollectiveOp};
-use tandem_testbenches::collective::network::{Cable, End, Layout, Network, Order, Stream};
+use tandem_model::link::link_endpoint::LinkEndpoint;
+use tandem_testbenches::collective::links::Link;
+use tandem_testbenches::collective::network::{Cable, End, Layout, Nest, Network, Order};
 use tandem_testbenches::{Dut, ModelOnly};
 
-use super::{Better, Figure};
+use super::{Better, Figure, SMALL};
 use crate::engine::unbox;
 use crate::interrupt;
 use crate::jobs::as_f64;
 
 /// Ports of a chip.
-const PORTS: usize = 7;
+const PORTS: usize = SMALL.peers;
 /// Cycles of a beat on a wire.
-const WIRE: u64 = 20;
-
-fn cable() -> Box<dyn Cable> {
-    Box::new(Stream::new(WIRE, 64, None))
-}
+const WIRE: usize = 20;
 
 /// Cycles until the last rank is done, with these cables and commands per rank.
 fn cycles(cables: Vec<[End; 2]>, commands: Vec<Vec<CollectiveCommand>>, words: usize) -> anyhow::Result<u64> {
@@ -27,7 +25,10 @@ fn cycles(cables: Vec<[End; 2]>, commands: Vec<Vec<CollectiveCommand>>, words: u
     let idle = unit.idle_inputs();
     let units =
         commands.iter().map(|_| -> Box<dyn Dut<Collective>> { Box::new(ModelOnly { model: unit.clone() }) });
-    let cables = cables.into_iter().map(|ends| (cable(), ends));
+    let endpoint = LinkEndpoint::new(SMALL);
+    let cables = cables
+        .into_iter()
+        .map(|ends| -> (Box<dyn Cable>, _) { (Box::new(Link::new(&endpoint, WIRE, None)), ends) });
     let mut network = Network::new(units.collect(), cables.collect(), idle).map_err(unbox)?;
     network.bring_up(2000).map_err(unbox)?;
     let orders: Vec<Order> = commands.into_iter().map(|commands| Order { after: 0, commands }).collect();
@@ -48,7 +49,7 @@ fn measured(name: String, cycles: u64, limit: &Limit, what: &str) -> Vec<Figure>
         "{what}: {cycles} cycles; the bandwidth of a link (a word of 64 bytes a cycle each way) needs {bandwidth}, {} hops of \
          {WIRE} cycles on the wire need {}",
         limit.hops,
-        limit.hops as u64 * WIRE
+        limit.hops * WIRE
     );
     let mut figures = vec![Figure {
         name: format!("{name}_cycles"),
@@ -59,7 +60,7 @@ fn measured(name: String, cycles: u64, limit: &Limit, what: &str) -> Vec<Figure>
         how: how.clone(),
     }];
     // Where the bandwidth is what counts.
-    if bandwidth > 10 * limit.hops as u64 * WIRE {
+    if limit.words > 10 * limit.hops * WIRE {
         figures.push(Figure {
             name: format!("{name}_utilisation"),
             value: as_f64(bandwidth) / as_f64(cycles),
@@ -94,57 +95,15 @@ fn single(
     Ok(measured(format!("collective_{name}_{shape}_{ranks}_{size}"), cycles, &limit, &what))
 }
 
-/// An all-reduce on rings within rings: `sizes` from the innermost one out. Reduce-scatter on each but the last, all-reduce
-/// there, all-gather on the way back.
-fn nested(name: &str, sizes: &[(usize, bool)], words: usize) -> anyhow::Result<Vec<Figure>> {
-    let ranks: usize = sizes.iter().map(|(size, _)| size).product();
-    let mut cables = Vec::new();
-    let mut commands = vec![Vec::new(); ranks];
-    // By level: commands of the way in, to be undone on the way back.
-    let mut back: Vec<Vec<CollectiveCommand>> = vec![Vec::new(); ranks];
-    let mut base = vec![0; ranks];
-    let (mut stride, mut port, mut left, mut hops, mut load) = (1, 0, words, 0, 0);
-    for (level, &(size, full)) in sizes.iter().enumerate() {
-        let last = level + 1 == sizes.len();
-        let layout = if full { Layout::full(size) } else { Layout::ring(size) };
-        let chunk = (left / size).max(1);
-        let groups = (0..ranks).filter(|rank| rank / stride % size == 0);
-        for group in groups {
-            for ends in layout.cables() {
-                cables.push(ends.map(|(rank, own)| (group + rank * stride, port + own)));
-            }
-        }
-        for rank in 0..ranks {
-            let place = rank / stride % size;
-            let told = |op| {
-                let mut command = layout.command(op, place, base[rank], chunk);
-                command.send_port.0 += low(port);
-                command.receive_port.0 += low(port);
-                command
-            };
-            let op = if last { CollectiveOp::AllReduce } else { CollectiveOp::ReduceScatter };
-            commands[rank].push(told(op));
-            if !last {
-                back[rank].push(told(CollectiveOp::AllGather));
-            }
-            base[rank] += place * chunk;
-        }
-        hops += 2 * if full { 1 } else { size - 1 };
-        load += 2 * (size - 1) * chunk;
-        stride *= size;
-        port += if full { size - 1 } else { 2 };
-        left = chunk;
-    }
-    for (commands, back) in commands.iter_mut().zip(back) {
-        commands.extend(back.into_iter().rev());
-    }
-    let cycles = cycles(cables, commands, words)?;
-    let what = format!("{ranks} chips as {name}, a vector of {words} words, on the models");
-    Ok(measured(format!("collective_all_reduce_{name}_8k"), cycles, &Limit { words: load, hops }, &what))
-}
-
-fn low(port: usize) -> u16 {
-    tandem_model::block::low_u16(port as u64)
+/// An all-reduce of 8 KiB on groups within groups.
+fn nested(name: &str, levels: &[(usize, bool)]) -> anyhow::Result<Vec<Figure>> {
+    const WORDS: usize = 128;
+    let nest = Nest::new(levels, WORDS);
+    let ranks = nest.commands.len();
+    let limit = Limit { words: nest.load, hops: nest.hops };
+    let cycles = cycles(nest.cables, nest.commands, WORDS)?;
+    let what = format!("{ranks} chips as {name}, a vector of {WORDS} words, on the models");
+    Ok(measured(format!("collective_all_reduce_{name}_8k"), cycles, &limit, &what))
 }
 
 /// All figures of collective operations.
@@ -162,8 +121,8 @@ pub fn figures() -> anyhow::Result<Vec<Figure>> {
             }
         }
     }
-    figures.extend(nested("ring_128", &[(128, false)], 128)?);
-    figures.extend(nested("torus_8x16", &[(8, false), (16, false)], 128)?);
-    figures.extend(nested("full_4_ring_4_ring_8", &[(4, true), (4, false), (8, false)], 128)?);
+    figures.extend(nested("ring_128", &[(128, false)])?);
+    figures.extend(nested("torus_8x16", &[(8, false), (16, false)])?);
+    figures.extend(nested("full_4_ring_4_ring_8", &[(4, true), (4, false), (8, false)])?);
     Ok(figures)
 }

@@ -43,7 +43,11 @@ fn throughput(replay: Replay, ber: f64, flits: u64, reach: Option<f64>) -> anyho
     enough(ber, flits, counters.crc_errors, counters.replays)?;
     let name = if replay == Replay::Selective { "selective" } else { "go_back_n" };
     Ok(Figure {
-        name: format!("link_{name}_ber_{ber:e}_efficiency"),
+        name: if ber > 0.0 {
+            format!("link_{name}_ber_{ber:e}_efficiency")
+        } else {
+            format!("link_{name}_efficiency")
+        },
         value: efficiency(&outcome),
         reach,
         better: Better::Higher,
@@ -64,7 +68,8 @@ fn throughput(replay: Replay, ber: f64, flits: u64, reach: Option<f64>) -> anyho
 /// Messages of one word on a wire without delay, alone and with bulk behind them.
 fn messages(loaded: bool) -> anyhow::Result<Vec<Figure>> {
     let (mix, load) = if loaded { (Mix([0, 5, 95]), ALWAYS) } else { (Mix([0, 100, 0]), 8) };
-    let traffic = Traffic { load, ..traffic(mix, 5000) };
+    // Bulk in pieces of any length: else messages would always come in the same cycle of a flit.
+    let traffic = Traffic { load, exact: false, ..traffic(mix, 5000) };
     let outcome = exchange(Replay::Selective, &plan(0.0, 0, traffic))?;
     let latency = Latency::of("latency", &outcome.board.latencies(1));
     let Some(latency) = latency else { anyhow::bail!("no message has come") };

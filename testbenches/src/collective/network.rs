@@ -178,6 +178,67 @@ impl Layout {
     }
 }
 
+/// An all-reduce on groups within groups: reduce-scatter in each level but the outermost, all-reduce there, all-gather on the
+/// way back. The order of additions is that of the levels.
+#[derive(Clone, Debug)]
+pub struct Nest {
+    /// The cables.
+    pub cables: Vec<[End; 2]>,
+    /// By rank, what it is told.
+    pub commands: Vec<Vec<CollectiveCommand>>,
+    /// Words that each rank sends at least.
+    pub load: usize,
+    /// Hops one after the other.
+    pub hops: usize,
+}
+
+impl Nest {
+    /// Of these levels, the innermost first: how many ranks, and whether each is tied to each. Only the innermost may be so: it
+    /// has the lowest ports.
+    ///
+    /// # Panics
+    /// When another level is, or the vector has fewer words than there are ranks.
+    #[must_use]
+    pub fn new(levels: &[(usize, bool)], words: usize) -> Self {
+        let ranks: usize = levels.iter().map(|(size, _)| size).product();
+        assert!(levels[1..].iter().all(|(_, full)| !full) && words >= ranks);
+        let mut nest = Self { cables: Vec::new(), commands: vec![Vec::new(); ranks], load: 0, hops: 0 };
+        let mut back = nest.commands.clone();
+        let mut base = vec![0; ranks];
+        let (mut stride, mut port, mut left) = (1, 0, words);
+        for (level, &(size, full)) in levels.iter().enumerate() {
+            let outermost = level + 1 == levels.len();
+            let mut layout = if full { Layout::full(size) } else { Layout::ring(size) };
+            layout.ports.iter_mut().for_each(|ports| *ports = (ports.0 + port, ports.1 + port));
+            let chunk = left / size;
+            for group in (0..ranks).filter(|rank| rank / stride % size == 0) {
+                let tie = |ends: [End; 2]| ends.map(|(rank, port)| (group + rank * stride, port));
+                nest.cables.extend(layout.cables().into_iter().map(tie));
+            }
+            for rank in 0..ranks {
+                let place = rank / stride % size;
+                let told = |op| layout.command(op, place, base[rank], chunk);
+                if outermost {
+                    nest.commands[rank].push(told(CollectiveOp::AllReduce));
+                } else {
+                    nest.commands[rank].push(told(CollectiveOp::ReduceScatter));
+                    back[rank].push(told(CollectiveOp::AllGather));
+                }
+                base[rank] += place * chunk;
+            }
+            nest.hops += 2 * if full { 1 } else { size - 1 };
+            nest.load += 2 * (size - 1) * chunk;
+            stride *= size;
+            port += if full { size - 1 } else { 2 };
+            left = chunk;
+        }
+        for (commands, back) in nest.commands.iter_mut().zip(back) {
+            commands.extend(back.into_iter().rev());
+        }
+        nest
+    }
+}
+
 /// A device that belongs to somebody else.
 pub struct Borrowed<'a>(pub &'a mut dyn Dut<Collective>);
 

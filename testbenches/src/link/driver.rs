@@ -25,6 +25,9 @@ pub const ALWAYS: u16 = 256;
 /// fourth cycle.
 pub const PROMPT: [u64; 2] = [9, 12];
 
+/// Cycles after which nothing that went before holds a message up.
+const PROMPT_AFTER: u64 = 16 + REPLAY_DEPTH as u64;
+
 /// What a side sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Traffic {
@@ -420,8 +423,9 @@ impl<'a> Pair<'a> {
         let Side { alone, backlog, .. } = self.sides[direction];
         let read_at_once = self.sides[1 - direction].sinks[1] == ALWAYS;
         let accepted = self.cycle - latency;
-        // Nothing was before it, and nothing that goes before it: words of the control channel are two flits at most.
-        let calm = accepted > self.disturbed[direction] + 16;
+        // Nothing was before it, and nothing that goes before it: words of the control channel are two flits at most, and
+        // after a flit that was sent again those behind it are put in order one a cycle.
+        let calm = accepted > self.disturbed[direction] + PROMPT_AFTER;
         if !(alone && read_at_once && calm && self.sides[1 - direction].rings > 0) {
             return Ok(());
         }
