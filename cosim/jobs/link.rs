@@ -22,8 +22,10 @@ use crate::interrupt;
 
 /// Longest wire, cycles: there and back must be well within the time after which a session is given up.
 pub const MOST_LATENCY: usize = 200;
-/// Most wrong bits per bit: beyond it hardly a flit is right, and no session stays.
+/// Most wrong bits per bit: beyond it more than a flit in five is spoiled.
 pub const MOST_BER: f64 = 1e-4;
+/// Most flits' worth of words: months of a simulation.
+pub const MOST_FLITS: u64 = 1_000_000_000_000;
 /// Most faults of a kind per flit.
 pub const MOST_FAULTS: f64 = 0.05;
 /// A run with wrong bits that saw fewer CRC errors, or fewer flits sent again, shows nothing.
@@ -66,7 +68,7 @@ impl std::str::FromStr for Mix {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let mut shares = [0; LINK_CHANNELS];
+        let mut shares = [None; LINK_CHANNELS];
         for part in text.split(',') {
             let (name, percent) = part.split_once('=').with_context(|| {
                 format!("a mix is like bulk=90,latency=5,control=5, got `{part}` without a `=`")
@@ -75,10 +77,14 @@ impl std::str::FromStr for Mix {
                 .iter()
                 .position(|&c| c == name)
                 .with_context(|| format!("no channel `{name}`; there are {}", CHANNELS.join(", ")))?;
-            shares[channel] = percent
+            let share: u16 = percent
                 .parse()
                 .with_context(|| format!("expected percent of {name} as a whole number, got `{percent}`"))?;
+            if shares[channel].replace(share).is_some() {
+                bail!("the mix has {name} twice");
+            }
         }
+        let shares = shares.map(Option::unwrap_or_default);
         let all: u64 = shares.iter().map(|&s| u64::from(s)).sum();
         if all != 100 {
             bail!("the shares of a mix add up to 100 percent, these to {all}");
@@ -123,7 +129,7 @@ impl Options {
         let Rates { ber, burst, burst_bits, drop, duplicate, slip, .. } = self.rates;
         if !(0.0..=MOST_BER).contains(&ber) {
             bail!(
-                "--ber is wrong bits per bit, from 0 to {MOST_BER:e}, got {ber:e}: above, hardly a flit of {} bits comes through",
+                "--ber is wrong bits per bit, from 0 to {MOST_BER:e}, got {ber:e}: above, more than a flit in five is spoiled, of {} bits each",
                 FLIT_WORDS * usize::from(WIRES)
             );
         }
@@ -141,8 +147,8 @@ impl Options {
                 self.latency
             );
         }
-        if self.flits == 0 {
-            bail!("--flits is at least 1, got 0");
+        if !(1..=MOST_FLITS).contains(&self.flits) {
+            bail!("--flits is from 1 to {MOST_FLITS}, got {}", self.flits);
         }
         Ok(())
     }
@@ -300,9 +306,11 @@ pub(crate) fn enough(ber: f64, flits: u64, crc_errors: u64, replays: u64) -> any
     if ber > 0.0 && crc_errors.min(replays) < FEWEST_ERRORS {
         // Twice as many as needed: errors come at random. Both directions count.
         let needed = (as_f64(FEWEST_ERRORS) / lost_flits(ber)).max(as_f64(2 * flits));
+        let more =
+            if needed < as_f64(MOST_FLITS) { format!("--flits {needed:.0}, or ") } else { String::new() };
         bail!(
             "a run with wrong bits must see at least {FEWEST_ERRORS} CRC errors and {FEWEST_ERRORS} flits sent again to show \
-             anything, this one saw {crc_errors} and {replays}; try --flits {needed:.0}, or a higher --ber"
+             anything, this one saw {crc_errors} and {replays}; try {more}a higher --ber"
         );
     }
     Ok(())
@@ -407,6 +415,7 @@ mod tests {
             ("bulk", "without a `=`"),
             ("video=100", "no channel `video`; there are control, latency, bulk"),
             ("bulk=-1", "whole number"),
+            ("bulk=10,bulk=90", "bulk twice"),
         ] {
             let error = text.parse::<Mix>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

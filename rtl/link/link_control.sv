@@ -102,8 +102,9 @@ module link_control
       end
       LinkReady: begin
         if (take_i) alternate_d = !alternate_q;
+        // Not wanted any more: the peer may be up and have taken words in, so the session comes up and is closed.
         if (peer_o.valid) state_d = LinkUp;
-        if (over || !enable_i) state_d = LinkDown;
+        if (over) state_d = LinkDown;
       end
       LinkUp: begin
         if (peer_o.valid && peer_o.header.kind == FlitClose) closed_d = 1'b1;
@@ -201,7 +202,7 @@ module link_control
   assign losses_o      = losses_q;
   assign sessions_o    = sessions_q;
 
-  // An epoch is odd in a session and 0 outside: a flit sent outside is never good inside.
+  // An epoch is odd in a session and 0 outside; flits sent in LinkDown have another one (link_tx).
   `TANDEM_INVARIANT(INV_CONTROL_1, epoch_q[0] == receive_o)
 
 endmodule : link_control

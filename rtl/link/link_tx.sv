@@ -45,6 +45,10 @@ module link_tx
   localparam logic [LinkWordBytes-1:0][7:0] InitWord =
       (8 * LinkWordBytes)'({64'h4b4c4d45444e4154, 64'd0});
 
+  // Of flits outside of a session: no receiver begins a flit with it. One whose session has just begun still takes the flit
+  // on its wires as one of epoch 0, so that is none for the flits of a peer that has given up.
+  localparam logic [7:0] NoEpoch = 8'd2;
+
   // Where the words of a flit come from.
   typedef enum logic [1:0] {
     SourceNone   = 2'd0,
@@ -148,7 +152,7 @@ module link_tx
   crc32c_zeros #(
     .Bytes(FlitWords * LinkWordBytes)
   ) u_start (
-    .state_i(~{4{epoch_i}}),
+    .state_i(~{4{clear_i ? NoEpoch : epoch_i}}),
     .state_o(from_start)
   );
 

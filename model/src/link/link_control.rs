@@ -186,7 +186,7 @@ impl LinkControl {
                 if peer.valid {
                     self.state_q = LinkState::Up;
                 }
-                if over || !i.enable {
+                if over {
                     self.state_q = LinkState::Down;
                 }
             }

@@ -12,6 +12,10 @@ use super::types::{
 };
 use crate::block::{Bits, Format, Uint, Visit, Visitor, Wide, low_u16};
 
+/// Of flits outside of a session: no receiver begins a flit with it. One whose session has just begun still takes the flit
+/// on its wires as one of epoch 0, so that is none for the flits of a peer that has given up.
+const NO_EPOCH: Uint<8> = Uint(2);
+
 /// The CRC state after so many words of zeros.
 const ZEROS: [Crc32cZeros; FLIT_WORDS + 1] = [zeros(0), zeros(1), zeros(2), zeros(3), zeros(4)];
 
@@ -196,7 +200,8 @@ impl LinkTx {
         if source == Source::Replay {
             header.number = self.replay.resend().number;
         }
-        let from_start = ZEROS[FLIT_WORDS].after(start(i.epoch_i));
+        let epoch = if i.clear_i { NO_EPOCH } else { i.epoch_i };
+        let from_start = ZEROS[FLIT_WORDS].after(start(epoch));
         FlitRequest { header, payload_crc: Wide(from_start.0 ^ entry.crc.0) }
     }
 

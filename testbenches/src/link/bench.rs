@@ -10,7 +10,7 @@ use tandem_model::link::types::{LINK_CHANNELS, LinkState};
 
 use super::channel::{Fault, Rates};
 use super::driver::{Pair, Seen, Traffic};
-use crate::bench::{Bench, Coverage};
+use crate::bench::{Bench, Coverage, WrongAnswer};
 use crate::dut::{Dut, DutError, ModelOnly};
 
 /// Property test of `link_endpoint`.
@@ -140,6 +140,8 @@ struct Run<'a, 'c> {
     before: (u64, u64),
     reset: bool,
     ended: bool,
+    /// Last cycle in which a session may be lost for something that has happened.
+    excused: u64,
 }
 
 impl Run<'_, '_> {
@@ -149,6 +151,21 @@ impl Run<'_, '_> {
             f(self.pair.outputs(0)) + f(self.pair.outputs(1))
         };
         (sum(|o| o.losses_o.0), sum(|o| o.replays_o.0))
+    }
+
+    /// Something has happened that a session may be lost for, and goes on for so many cycles.
+    fn excuse(&mut self, cycles: u16) {
+        self.excused = self.pair.now() + u64::from(cycles) + self.pair.bound_up();
+    }
+
+    /// No session has been lost since there were so many losses, unless there is a reason.
+    fn check_losses(&self, losses: u64, excused: bool) -> Result<(), DutError> {
+        if self.counters().0 > losses && !excused {
+            let what =
+                format!("cycle {}: a session was lost for no reason: {}", self.pair.now(), self.pair.states());
+            return Err(WrongAnswer(what).into());
+        }
+        Ok(())
     }
 
     fn clocks(&mut self, cycles: u64) -> Result<(), DutError> {
@@ -170,6 +187,7 @@ impl Run<'_, '_> {
                 let lost = self.pair.outputs(side).losses_o.0 > losses[side];
                 self.coverage.hit_if(lost && closing[side], CORNERS[29]);
             }
+            self.check_losses(losses[0] + losses[1], self.pair.now() <= self.excused)?;
         }
         Ok(())
     }
@@ -224,6 +242,11 @@ impl Run<'_, '_> {
                     Fault::Slip => (None, Some(7)),
                 };
                 self.trouble(recovered, lost);
+                match fault {
+                    Fault::Slip => self.excuse(0),
+                    Fault::Stuck { cycles, .. } | Fault::Silence(cycles) => self.excuse(cycles),
+                    _ => {}
+                }
                 self.pair.channels[side].order(fault);
                 self.clocks(8)
             }
@@ -265,6 +288,7 @@ impl Run<'_, '_> {
         };
         self.coverage.hit(CORNERS[19 + 5 * side + state]);
         self.reset = true;
+        self.excuse(u16::from(cycles));
         self.pair.reset(side, u16::from(cycles));
         self.clocks(u64::from(cycles))
     }
@@ -292,7 +316,9 @@ impl Run<'_, '_> {
         let waiting = (0..2).all(|d| (0..LINK_CHANNELS).any(|c| self.pair.board.pending(d, c) > 0));
         let (up, (losses, _)) = (self.pair.up(), self.counters());
         (0..2).for_each(|side| self.pair.channels[side].heal());
+        let excused = self.pair.now() <= self.excused;
         self.pair.shut_down()?;
+        self.check_losses(losses, excused)?;
         let clean = up && waiting && self.counters().0 == losses;
         self.coverage.hit_if(clean, CORNERS[16]);
         self.ended |= clean;
@@ -300,7 +326,9 @@ impl Run<'_, '_> {
     }
 
     fn settle(&mut self) -> Result<(), DutError> {
+        let (excused, before) = (self.pair.now() <= self.excused, self.counters().0);
         self.pair.settle()?;
+        self.check_losses(before, excused)?;
         let (losses, replays) = self.counters();
         if !self.reset {
             for trouble in std::mem::take(&mut self.troubles) {
@@ -434,7 +462,7 @@ impl Bench for LinkBench {
         let latencies = case.latencies.map(usize::from);
         let pair = Pair::new(self.geometry, [dut, &mut peer], latencies, case.seed)?;
         let mut run =
-            Run { pair, coverage, troubles: Vec::new(), before: (0, 0), reset: false, ended: false };
+            Run { pair, coverage, troubles: Vec::new(), before: (0, 0), reset: false, ended: false, excused: 0 };
         (0..2).for_each(|side| run.pair.enable(side, true));
         // Some cases begin before the link is up.
         if case.seed & 7 != 0 {

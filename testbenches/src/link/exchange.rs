@@ -145,6 +145,9 @@ pub fn run(
     }
     let faults = [pair.channels[0].counts(), pair.channels[1].counts()];
     let counters = Counters::of(&pair);
+    if plan.sound() && counters.losses > 0 {
+        return Err(WrongAnswer(format!("a session was lost on sound wires: {}", pair.states())).into());
+    }
     (0..2).for_each(|side| pair.channels[side].heal());
     pair.shut_down()?;
     Ok(Outcome { cycles: pair.now(), round_trip: pair.round_trip(), board: pair.board, counters, faults })
