@@ -161,8 +161,11 @@ impl Run<'_, '_> {
     /// No session has been lost since there were so many losses, unless there is a reason.
     fn check_losses(&self, losses: u64, excused: bool) -> Result<(), DutError> {
         if self.counters().0 > losses && !excused {
-            let what =
-                format!("cycle {}: a session was lost for no reason: {}", self.pair.now(), self.pair.states());
+            let what = format!(
+                "cycle {}: a session was lost for no reason: {}",
+                self.pair.now(),
+                self.pair.states()
+            );
             return Err(WrongAnswer(what).into());
         }
         Ok(())
@@ -461,8 +464,15 @@ impl Bench for LinkBench {
         let mut peer = ModelOnly { model: self.model() };
         let latencies = case.latencies.map(usize::from);
         let pair = Pair::new(self.geometry, [dut, &mut peer], latencies, case.seed)?;
-        let mut run =
-            Run { pair, coverage, troubles: Vec::new(), before: (0, 0), reset: false, ended: false, excused: 0 };
+        let mut run = Run {
+            pair,
+            coverage,
+            troubles: Vec::new(),
+            before: (0, 0),
+            reset: false,
+            ended: false,
+            excused: 0,
+        };
         (0..2).for_each(|side| run.pair.enable(side, true));
         // Some cases begin before the link is up.
         if case.seed & 7 != 0 {
