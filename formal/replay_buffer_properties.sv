@@ -47,7 +47,7 @@ module replay_buffer_properties
   logic [LinkWordBytes-1:0][7:0] word_in, word_out;
   resend_t                       resend;
   number_t                       next;
-  logic                          full, empty;
+  logic                          full, crowded, empty;
   always_comb begin
     entry         = '0;
     entry.channel = {1'b0, entry_i};
@@ -76,6 +76,7 @@ module replay_buffer_properties
     .word_o       (word_out),
     .next_o       (next),
     .full_o       (full),
+    .crowded_o    (crowded),
     .empty_o      (empty)
   );
 
@@ -160,7 +161,8 @@ module replay_buffer_properties
 
   always_comb begin
     if (rst_ni) begin
-      p_next : assert (next == next_q && empty == (outstanding == '0) && full == (outstanding == number_t'(ReplayDepth)));
+      p_next : assert (next == next_q && empty == (outstanding == '0) && full == (outstanding == number_t'(ReplayDepth))
+                      && crowded == (outstanding >= number_t'(ReplayDepth - ReplayDepth / 8)));
       p_window : assert (outstanding <= number_t'(ReplayDepth));
       p_resend_outstanding : assert (!resend.valid || number_t'(resend.number - acked_q) < outstanding);
       p_ask_kept : assert (!wanted_q || (resend.valid

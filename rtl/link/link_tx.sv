@@ -66,7 +66,7 @@ module link_tx
   // ---- choice ----
   flit_offer_t [LinkChannels-1:0] offer;
   logic        [LinkChannels-1:0] stuck, may;
-  logic                           full;
+  logic                           full, crowded;
   resend_t                        resend;
   logic                     [1:0] chosen;
   source_e                        source;
@@ -74,7 +74,8 @@ module link_tx
   always_comb begin
     chosen = '0;
     for (int c = LinkChannels - 1; c >= 0; c--) begin
-      stuck[c] = full || sent_q[c] == limit_q[c];
+      // Bulk leaves room in the window: a message need not wait for an acknowledgement of bulk.
+      stuck[c] = (c == LinkChannels - 1 ? crowded : full) || sent_q[c] == limit_q[c];
       may[c]   = offer[c].valid && !stuck[c];
       if (may[c]) chosen = 2'(c);
     end
@@ -134,6 +135,7 @@ module link_tx
     .word_o       (replay_word),
     .next_o       (next),
     .full_o       (full),
+    .crowded_o    (crowded),
     .empty_o      (replay_empty)
   );
 

@@ -27,6 +27,7 @@ module replay_buffer
   output logic [LinkWordBytes-1:0][7:0] word_o,  // of the flit whose resend was taken last
   output logic       [SequenceBits-1:0] next_o,
   output logic                          full_o,
+  output logic                          crowded_o,  // what is left is for small channels
   output logic                          empty_o
 );
 
@@ -131,6 +132,7 @@ module replay_buffer
   assign resend_o.entry  = entry_q[first_slot];
   assign next_o          = next_q;
   assign full_o          = outstanding == number_t'(ReplayDepth);
+  assign crowded_o       = outstanding >= number_t'(ReplayDepth - ReplayDepth / 8);
   assign empty_o         = outstanding == '0;
 
   `TANDEM_INVARIANT(INV_REPLAY_1, outstanding <= number_t'(ReplayDepth))

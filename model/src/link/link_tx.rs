@@ -137,7 +137,8 @@ impl LinkTx {
 
     /// Nothing may be sent on this channel.
     fn stuck(&self, channel: usize) -> bool {
-        self.replay.full() || self.sent_q[channel] == self.limit_q[channel]
+        let no_room = if channel == LINK_CHANNELS - 1 { self.replay.crowded() } else { self.replay.full() };
+        no_room || self.sent_q[channel] == self.limit_q[channel]
     }
 
     fn choice(&self, i: &Inputs) -> Choice {

@@ -123,6 +123,12 @@ impl ReplayBuffer {
         usize::from(self.outstanding()) == REPLAY_DEPTH
     }
 
+    /// What is left is for small channels.
+    #[must_use]
+    pub fn crowded(&self) -> bool {
+        usize::from(self.outstanding()) >= REPLAY_DEPTH - REPLAY_DEPTH / 8
+    }
+
     /// Nothing is outstanding.
     #[must_use]
     pub fn empty(&self) -> bool {
