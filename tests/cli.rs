@@ -775,7 +775,7 @@ fn impossible_links_are_refused() {
         (&["--drop", "1"], &["--drop is a rate per flit"]),
         (&["--burst-bits", "0"], &["--burst-bits is from 1"]),
         (&["--latency", "201"], &["--latency is from 0 to 200", "got 201"]),
-        (&["--flits", "0"], &["--flits is at least 1"]),
+        (&["--flits", "0"], &["--flits is from 1 to 1000000000000", "got 0"]),
         (&["--vc", "bulk=90"], &["add up to 100"]),
         (&["--vc", "voice=100"], &["no channel `voice`", "control, latency, bulk"]),
         (&["--replay", "never"], &["selective", "go-back-n"]),
