@@ -10,6 +10,7 @@ mod dut;
 pub mod float;
 pub mod framer;
 pub mod link;
+pub mod memory;
 pub mod normaliser;
 pub mod property;
 pub mod random;
