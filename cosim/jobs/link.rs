@@ -143,7 +143,7 @@ impl Options {
         }
         if self.latency > MOST_LATENCY {
             bail!(
-                "--latency is from 0 to {MOST_LATENCY} cycles each way, got {}: the link's time-outs are made for that",
+                "--latency is from 0 to {MOST_LATENCY} cycles each way, got {}: a longer wire needs a larger window (ReplayDepth)",
                 self.latency
             );
         }
