@@ -75,7 +75,7 @@ pub fn runtime(verilator: &Verilator, cpp: &Path, cache: &Path) -> Result<Archiv
         let mut sources: Vec<_> = names.iter().map(|n| include.join(n)).collect();
         sources.push(cpp.join("dut_runtime.cpp"));
         let jobs = sources.into_iter().map(|s| (s, 2)).collect();
-        let objects = compile_all("runtime", jobs, &compiler(verilator, cpp, work), work)?;
+        let objects = compile_all("runtime", jobs, &compiler(verilator, cpp, work), work, None)?;
         archive("runtime", &objects, &work.join("libtandem_verilated.a"))?;
         Ok(Timing { verilate: 0.0, compile: start.elapsed().as_secs_f64() })
     })
@@ -110,12 +110,17 @@ pub fn build(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, kind:
         verilate(spec, verilator, work)?;
         let verilate = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        let objects =
-            compile_all(&spec.name, jobs(spec, kind, work)?, &compiler(verilator, cpp, work), work)?;
+        let shelf = match kind {
+            // A leaf is one file, which every change changes.
+            Kind::Shared if !spec.no_inline.is_empty() => Some(Shelf::of(spec, verilator, cpp, cache, work)?),
+            _ => None,
+        };
+        let compiler = compiler(verilator, cpp, work);
+        let objects = compile_all(&spec.name, jobs(spec, kind, work)?, &compiler, work, shelf.as_ref())?;
         match kind {
             Kind::Static => archive(&spec.name, &objects, &work.join(&library))?,
             Kind::Shared => {
-                let mut command = compiler(verilator, cpp, work).command();
+                let mut command = compiler.command();
                 command.args(["-shared", "-Wl,-Bsymbolic", "-o"]).arg(work.join(&library));
                 run("the C++ linker", &spec.name, command.args(&objects).arg(&runtime.library))?;
             }
@@ -295,12 +300,57 @@ fn compiler(verilator: &Verilator, cpp: &Path, work: &Path) -> Compiler {
     Compiler { tool: build.get_compiler() }
 }
 
+/// Objects of shared builds, kept by what they are compiled from: a change to one module of a large device leaves most of
+/// its C++ as it was. Where the RTL lies does not count; it is only in messages of failed invariants.
+struct Shelf {
+    folder: PathBuf,
+    origin: String,
+    /// Of everything but the file itself.
+    common: String,
+}
+
+impl Shelf {
+    fn of(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, work: &Path) -> Result<Self> {
+        let origin = spec.sources.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+        let origin = origin.display().to_string();
+        let mut hash = Hash::new();
+        hash.text(include_str!("compile.rs"));
+        hash.verilator(verilator)?;
+        hash.dir(cpp)?;
+        for header in files(work, "h")? {
+            hash.text(&io("read", &header, std::fs::read_to_string(&header))?.replace(&origin, ""));
+        }
+        let folder = cache.join("objects");
+        io("create", &folder, std::fs::create_dir_all(&folder))?;
+        Ok(Self { folder, origin, common: hash.finish() })
+    }
+
+    /// Where the object of a file is kept.
+    fn place(&self, source: &Path, level: u32) -> Result<PathBuf> {
+        let text = io("read", source, std::fs::read_to_string(source))?;
+        let mut hash = Hash::new();
+        hash.text(&self.common);
+        hash.text(&level.to_string());
+        hash.text(&text.replace(&self.origin, ""));
+        Ok(self.folder.join(format!("{}.o", hash.finish())))
+    }
+
+    /// Whole or not at all, as others may look for it.
+    fn keep(&self, object: &Path, place: &Path) -> Result<()> {
+        let file = io("create a file in", &self.folder, tempfile::NamedTempFile::new_in(&self.folder))?;
+        io("copy", object, std::fs::copy(object, file.path()))?;
+        io("write", place, file.persist(place).map_err(|e| e.error))?;
+        Ok(())
+    }
+}
+
 /// Compiles every file, as many at a time as there are cores.
 fn compile_all(
     name: &str,
     jobs: Vec<(PathBuf, u32)>,
     compiler: &Compiler,
     work: &Path,
+    shelf: Option<&Shelf>,
 ) -> Result<Vec<PathBuf>> {
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get());
     let objects: Vec<PathBuf> = (0..jobs.len()).map(|i| work.join(format!("object_{i}.o"))).collect();
@@ -308,9 +358,17 @@ fn compile_all(
     let next = || queue.lock().expect("no worker panics while holding it").pop_front();
     let worker = || -> Result<()> {
         while let Some(((source, level), object)) = next() {
+            let place = shelf.map(|shelf| shelf.place(&source, level)).transpose()?;
+            if let Some(place) = place.as_ref().filter(|place| place.is_file()) {
+                io("copy", place, std::fs::copy(place, &object))?;
+                continue;
+            }
             let mut command = compiler.command();
             command.arg(format!("-O{level}")).arg("-c").arg(&source).arg("-o").arg(&object);
             run("the C++ compiler", name, &mut command)?;
+            if let (Some(shelf), Some(place)) = (shelf, place) {
+                shelf.keep(&object, &place)?;
+            }
         }
         Ok(())
     };
