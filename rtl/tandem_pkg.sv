@@ -75,6 +75,31 @@ package tandem_pkg;
   localparam int unsigned AxiIdBits = 4;
   localparam int unsigned AxiBytes = 64;
 
+  // Control: bits of a register's address, bits of a command's index, bits that select a counter.
+  localparam int unsigned CsrAddressBits = 12;
+  localparam int unsigned CommandIndexBits = 16;
+  localparam int unsigned CounterSelectBits = 6;
+  // Offsets of the registers of rtl/control/registers.json; tests/csr.rs compares.
+  localparam int unsigned CsrId = 0;
+  localparam int unsigned CsrVersion = 4;
+  localparam int unsigned CsrGeometry = 8;
+  localparam int unsigned CsrControl = 12;
+  localparam int unsigned CsrStatus = 16;
+  localparam int unsigned CsrCommandBaseLo = 32;
+  localparam int unsigned CsrCommandBaseHi = 36;
+  localparam int unsigned CsrRingSizeLog2 = 40;
+  localparam int unsigned CsrDoorbell = 44;
+  localparam int unsigned CsrConsumer = 48;
+  localparam int unsigned CsrCompletionBaseLo = 52;
+  localparam int unsigned CsrCompletionBaseHi = 56;
+  localparam int unsigned CsrInterruptStatus = 64;
+  localparam int unsigned CsrInterruptEnable = 68;
+  localparam int unsigned CsrErrorCode = 72;
+  localparam int unsigned CsrErrorIndex = 76;
+  localparam int unsigned CsrCounterSelect = 80;
+  localparam int unsigned CsrCounterLo = 84;
+  localparam int unsigned CsrCounterHi = 88;
+
   // ---- float: docs/numerics.md, "The float" ----
   localparam int unsigned FractionBits = 23;
   localparam int unsigned ExponentBits = 12;
@@ -464,6 +489,57 @@ package tandem_pkg;
     logic [AxiIdBits-1:0] id;
     logic [1:0]           response;
   } axi_response_t;
+
+  // ---- control: AXI4-Lite channels without what never changes ----
+  // AW and AR.
+  typedef struct packed {
+    logic                      valid;
+    logic [CsrAddressBits-1:0] address;
+  } axi_lite_address_t;
+
+  // W.
+  typedef struct packed {
+    logic        valid;
+    logic  [3:0] strobe;
+    logic [31:0] data;
+  } axi_lite_write_t;
+
+  // R.
+  typedef struct packed {
+    logic        valid;
+    logic  [1:0] response;
+    logic [31:0] data;
+  } axi_lite_read_t;
+
+  // B.
+  typedef struct packed {
+    logic       valid;
+    logic [1:0] response;
+  } axi_lite_response_t;
+
+  // ---- control: between the registers and the core ----
+  typedef struct packed {
+    logic [15:0] bank_words;
+    logic  [7:0] segments;
+    logic  [7:0] rows;
+  } core_geometry_t;
+
+  typedef struct packed {
+    logic                        valid;
+    logic                  [7:0] code;
+    logic [CommandIndexBits-1:0] index;  // of the command it belongs to
+  } core_error_t;
+
+  typedef struct packed {
+    logic                        valid;     // the host has just written it
+    logic [CommandIndexBits-1:0] producer;  // commands written since reset
+  } doorbell_t;
+
+  typedef struct packed {
+    logic doorbell_overflow;
+    logic error;
+    logic completion;
+  } interrupts_t;
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).
   function automatic int unsigned chain_parts(input int unsigned segments);

@@ -131,3 +131,8 @@ fn link_endpoints_in_lockstep() {
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }
+
+#[test]
+fn registers_of_the_host_in_lockstep() {
+    rtl_equals_model(Kind::Csr);
+}

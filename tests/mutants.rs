@@ -22,6 +22,7 @@ use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::{self, AttentionBench};
 use tandem_testbenches::collective::{self, CollectiveBench};
+use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
@@ -69,10 +70,12 @@ campaign! {
         bulk_first
         clear_forgets_queued
         clear_swallows_error
+        clear_wins_over_event
         closed_undrained
         commit_before_write
         convert_exponent_short
         correction_beside
+        counter_not_kept
         counter_wraps
         crc_bits_reversed
         credit_reset_missing
@@ -81,6 +84,7 @@ campaign! {
         denominator_scaled
         denominators_do_not_wait
         distance_short
+        doorbell_overflow_off_by_one
         drain_select_off_by_one
         epoch_ignored
         exp2_index_off_by_one
@@ -96,6 +100,7 @@ campaign! {
         int8_halves_misjoined
         inverse_copied_early
         last_loss_unseen
+        later_error_recorded
         leading_zeros_off_by_one
         lo_hi_swapped
         load_count_off_by_one
@@ -125,6 +130,7 @@ campaign! {
         skew_stage_missing
         slot_not_restarted
         sticky_bit_dropped
+        strobe_ignored
         sum_begins_with_second
         swizzle_bit_wrong
         syndrome_row_ignored
@@ -135,6 +141,7 @@ campaign! {
         value_scale_of_neighbour
         value_scale_of_next_tile
         word_given_before_sum
+        write_does_not_wait
         write_during_reset
         wrong_chunk_summed
     }
@@ -626,6 +633,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             };
             hunt(&CollectiveBench { geometry }, vec![full], device, &library)
         }
+        devices::Kind::Csr => hunt(&CsrBench::default(), vec![], device, &library),
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),

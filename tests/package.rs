@@ -15,6 +15,7 @@ use tandem_model::attention::types as attention;
 use tandem_model::attention::types::WordKind;
 use tandem_model::block::{Bits, Format};
 use tandem_model::collective::types as collective;
+use tandem_model::control::types as control;
 use tandem_model::devices::Device;
 use tandem_model::link::types as link;
 use tandem_model::memory::types as memory;
@@ -89,6 +90,28 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("AxiAddressBits", u64::from(memory::AXI_ADDRESS_BITS)),
         ("AxiIdBits", u64::from(memory::AXI_ID_BITS)),
         ("AxiBytes", memory::AXI_BYTES as u64),
+        ("CsrAddressBits", u64::from(control::CSR_ADDRESS_BITS)),
+        ("CommandIndexBits", u64::from(control::COMMAND_INDEX_BITS)),
+        ("CounterSelectBits", u64::from(control::COUNTER_SELECT_BITS)),
+        ("CsrId", u64::from(control::CSR_ID)),
+        ("CsrVersion", u64::from(control::CSR_VERSION)),
+        ("CsrGeometry", u64::from(control::CSR_GEOMETRY)),
+        ("CsrControl", u64::from(control::CSR_CONTROL)),
+        ("CsrStatus", u64::from(control::CSR_STATUS)),
+        ("CsrCommandBaseLo", u64::from(control::CSR_COMMAND_BASE_LO)),
+        ("CsrCommandBaseHi", u64::from(control::CSR_COMMAND_BASE_HI)),
+        ("CsrRingSizeLog2", u64::from(control::CSR_RING_SIZE_LOG2)),
+        ("CsrDoorbell", u64::from(control::CSR_DOORBELL)),
+        ("CsrConsumer", u64::from(control::CSR_CONSUMER)),
+        ("CsrCompletionBaseLo", u64::from(control::CSR_COMPLETION_BASE_LO)),
+        ("CsrCompletionBaseHi", u64::from(control::CSR_COMPLETION_BASE_HI)),
+        ("CsrInterruptStatus", u64::from(control::CSR_INTERRUPT_STATUS)),
+        ("CsrInterruptEnable", u64::from(control::CSR_INTERRUPT_ENABLE)),
+        ("CsrErrorCode", u64::from(control::CSR_ERROR_CODE)),
+        ("CsrErrorIndex", u64::from(control::CSR_ERROR_INDEX)),
+        ("CsrCounterSelect", u64::from(control::CSR_COUNTER_SELECT)),
+        ("CsrCounterLo", u64::from(control::CSR_COUNTER_LO)),
+        ("CsrCounterHi", u64::from(control::CSR_COUNTER_HI)),
         ("WordFloats", collective::WORD_FLOATS as u64),
         ("RankBits", u64::from(collective::RANK_BITS)),
         ("PortBits", u64::from(collective::PORT_BITS)),
@@ -115,12 +138,12 @@ fn constants_of_package_and_model_are_equal() {
 /// The table above names all constants that the model's mirror of the package has.
 #[test]
 fn every_constant_of_the_mirror_is_compared() {
-    let files = ["array", "sram", "attention", "link", "memory", "collective"]
+    let files = ["array", "sram", "attention", "link", "memory", "control", "collective"]
         .map(|group| format!("model/src/{group}/types.rs"));
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 35, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 57, "{mirror:?}");
 }
 
 #[test]
@@ -158,6 +181,7 @@ fn model_structs() -> Members {
         attention::packed_structs(),
         link::packed_structs(),
         memory::packed_structs(),
+        control::packed_structs(),
         collective::packed_structs(),
     ];
     for (name, width, fields) in all.concat() {

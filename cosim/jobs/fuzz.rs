@@ -6,6 +6,7 @@ use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
+use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
@@ -70,6 +71,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Framer => campaign(&FramerBench, device, options),
             Kind::Link => campaign(&LinkBench { geometry: device.geometry }, device, options),
             Kind::Collective => campaign(&CollectiveBench { geometry: device.geometry }, device, options),
+            Kind::Csr => campaign(&CsrBench::default(), device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -13,6 +13,7 @@ use tandem_model::sram::types::{BankFill, BankRead};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
+use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
@@ -179,6 +180,11 @@ fn collectives_reduce_and_gather_as_the_reference_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&CollectiveBench { geometry });
     }
+}
+
+#[test]
+fn registers_of_the_host_answer_as_a_map_does() {
+    model_answers_as_the_reference(&CsrBench::default());
 }
 
 /// The bound of docs/numerics.md, with scales spread so far that sums must round.

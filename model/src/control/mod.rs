@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Control: what the host reads and writes, register for register as `rtl/control/`.
+
+pub mod csr;
+pub mod types;
