@@ -123,6 +123,11 @@ fn framer_in_lockstep() {
 }
 
 #[test]
+fn reader_in_lockstep() {
+    rtl_equals_model(Kind::Reader);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

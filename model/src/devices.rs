@@ -12,6 +12,7 @@ use crate::block::Block;
 use crate::collective::collective::{Collective, VECTOR_WORDS};
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
+use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, Reader};
 use crate::sram::bank_group::BankGroup;
 
 /// An RTL top with the parameters of one geometry.
@@ -48,11 +49,13 @@ pub enum Kind {
     Link,
     /// `collective`.
     Collective,
+    /// `axi_reader`.
+    Reader,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -63,6 +66,7 @@ impl Kind {
         Self::Framer,
         Self::Link,
         Self::Collective,
+        Self::Reader,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -76,6 +80,7 @@ impl Kind {
             Self::Attention => &["attention", "array", "sram"],
             Self::Framer | Self::Link => &["link"],
             Self::Collective => &["collective", "array"],
+            Self::Reader => &["memory"],
         }
     }
 
@@ -93,6 +98,7 @@ impl Kind {
             Self::Framer => "framer",
             Self::Link => "link",
             Self::Collective => "collective",
+            Self::Reader => "reader",
         }
     }
 }
@@ -109,8 +115,8 @@ const SMALL: Geometry = Geometry::ALL[0];
 const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
-    /// All devices. The float adder and the framer have no geometry and stand once.
-    pub const ALL: [Self; 18] = [
+    /// All devices. The float adder, the framer and the AXI reader have no geometry and stand once.
+    pub const ALL: [Self; 19] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -129,6 +135,7 @@ impl Device {
         Self { name: "link_endpoint_slim", kind: Kind::Link, geometry: SLIM },
         Self { name: "collective_small", kind: Kind::Collective, geometry: SMALL },
         Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
+        Self { name: "axi_reader", kind: Kind::Reader, geometry: SMALL },
     ];
 
     /// The device called `name`.
@@ -161,6 +168,7 @@ impl Device {
             Kind::Framer => "framer",
             Kind::Link => "link_endpoint",
             Kind::Collective => "collective",
+            Kind::Reader => "axi_reader",
         }
     }
 
@@ -176,6 +184,7 @@ impl Device {
             Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
+            Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
         }
     }
 
@@ -189,7 +198,8 @@ impl Device {
             | Kind::Softmax
             | Kind::Normaliser
             | Kind::Framer
-            | Kind::Link => &[],
+            | Kind::Link
+            | Kind::Reader => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -209,6 +219,7 @@ impl Device {
             Kind::Framer => with.run(self, Framer::default()),
             Kind::Link => with.run(self, LinkEndpoint::new(self.geometry)),
             Kind::Collective => with.run(self, Collective::new(self.geometry)),
+            Kind::Reader => with.run(self, Reader::default()),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod link;
 pub mod normaliser;
 pub mod property;
 pub mod random;
+pub mod reader;
 pub mod segment;
 pub mod softmax;
 pub mod sram;
