@@ -128,6 +128,11 @@ fn link_endpoints_in_lockstep() {
 }
 
 #[test]
+fn reader_in_lockstep() {
+    rtl_equals_model(Kind::Reader);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

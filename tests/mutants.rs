@@ -28,6 +28,7 @@ use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::random::Flavour;
+use tandem_testbenches::reader::ReaderBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{self, SramBench, Traffic};
@@ -63,11 +64,14 @@ campaign! {
         acc_first_ignored
         acc_read_bank_stuck
         ack_wrap_ignored
+        answer_of_wrong_id
         arbitration_ignored
         bad_flit_acknowledged
         beat_popped_while_waiting
         binary32_flush_bound_off_by_one
         bulk_first
+        burst_over_page
+        burst_without_room
         clear_forgets_queued
         clear_swallows_error
         clear_wins_over_event
@@ -91,6 +95,7 @@ campaign! {
         exp2_line_flat
         flags_not_sticky
         flush_bound_off_by_one
+        flushed_answers_taken
         given_from_waiting_pass
         grant_ignored
         group_ignored
@@ -114,8 +119,10 @@ campaign! {
         pending_wait_lost
         phase_off_by_one
         place_overwritten
+        prefetch_survives_reset
         present_kept_at_clear
         reciprocal_truncated
+        refusal_forgotten
         replay_slot_off_by_one
         result_slot_early
         room_ignored
@@ -617,6 +624,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         }
         devices::Kind::Framer => hunt(&FramerBench, vec![], device, &library),
         devices::Kind::Link => hunt(&LinkBench { geometry }, vec![], device, &library),
+        devices::Kind::Reader => hunt(&ReaderBench, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.
             let op = collective::Op::Run { op: 0, base: 0, words: 3, fresh: None, skew: 30, reset: None };

@@ -12,6 +12,7 @@ use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
+use tandem_testbenches::reader::ReaderBench;
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::SramBench;
@@ -72,6 +73,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Link => campaign(&LinkBench { geometry: device.geometry }, device, options),
             Kind::Collective => campaign(&CollectiveBench { geometry: device.geometry }, device, options),
             Kind::Csr => campaign(&CsrBench::default(), device, options),
+            Kind::Reader => campaign(&ReaderBench, device, options),
         }?;
         each(&report);
         reports.push(report);

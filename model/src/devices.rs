@@ -13,6 +13,7 @@ use crate::collective::collective::{Collective, VECTOR_WORDS};
 use crate::control::csr::Csr;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
+use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, Reader};
 use crate::sram::bank_group::BankGroup;
 
 /// An RTL top with the parameters of one geometry.
@@ -51,11 +52,13 @@ pub enum Kind {
     Collective,
     /// `csr`.
     Csr,
+    /// `axi_reader`.
+    Reader,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -67,6 +70,7 @@ impl Kind {
         Self::Link,
         Self::Collective,
         Self::Csr,
+        Self::Reader,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -81,6 +85,7 @@ impl Kind {
             Self::Framer | Self::Link => &["link"],
             Self::Collective => &["collective", "array"],
             Self::Csr => &["control"],
+            Self::Reader => &["memory"],
         }
     }
 
@@ -99,6 +104,7 @@ impl Kind {
             Self::Link => "link",
             Self::Collective => "collective",
             Self::Csr => "csr",
+            Self::Reader => "reader",
         }
     }
 }
@@ -115,8 +121,8 @@ const SMALL: Geometry = Geometry::ALL[0];
 const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
-    /// All devices. The float adder, the framer and the registers have no geometry and stand once.
-    pub const ALL: [Self; 19] = [
+    /// All devices. The float adder, the framer, the registers and the AXI reader have no geometry and stand once.
+    pub const ALL: [Self; 20] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -136,6 +142,7 @@ impl Device {
         Self { name: "collective_small", kind: Kind::Collective, geometry: SMALL },
         Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
         Self { name: "csr", kind: Kind::Csr, geometry: SMALL },
+        Self { name: "axi_reader", kind: Kind::Reader, geometry: SMALL },
     ];
 
     /// The device called `name`.
@@ -169,6 +176,7 @@ impl Device {
             Kind::Link => "link_endpoint",
             Kind::Collective => "collective",
             Kind::Csr => "csr",
+            Kind::Reader => "axi_reader",
         }
     }
 
@@ -184,6 +192,7 @@ impl Device {
             Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
+            Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
         }
     }
 
@@ -198,7 +207,8 @@ impl Device {
             | Kind::Normaliser
             | Kind::Framer
             | Kind::Link
-            | Kind::Csr => &[],
+            | Kind::Csr
+            | Kind::Reader => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -219,6 +229,7 @@ impl Device {
             Kind::Link => with.run(self, LinkEndpoint::new(self.geometry)),
             Kind::Collective => with.run(self, Collective::new(self.geometry)),
             Kind::Csr => with.run(self, Csr::default()),
+            Kind::Reader => with.run(self, Reader::default()),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod memory;
 pub mod normaliser;
 pub mod property;
 pub mod random;
+pub mod reader;
 pub mod segment;
 pub mod softmax;
 pub mod sram;

@@ -7,6 +7,7 @@ use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::block::{Block, Uint};
 use tandem_model::link::link_endpoint::{self, LinkEndpoint};
+use tandem_model::memory::axi_reader::{self, Reader};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
 use tandem_model::sram::types::{BankFill, BankRead};
@@ -20,6 +21,7 @@ use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
+use tandem_testbenches::reader::{ReaderBench, words_per_cycle};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{SramBench, campaign};
@@ -187,6 +189,23 @@ fn registers_of_the_host_answer_as_a_map_does() {
     model_answers_as_the_reference(&CsrBench::default());
 }
 
+#[test]
+fn readers_give_every_word_once_and_in_order() {
+    model_answers_as_the_reference(&ReaderBench);
+}
+
+/// The table in docs/blocks/axi_reader.md.
+#[test]
+fn reader_keeps_up_with_a_slow_memory() {
+    let figures = [1, 100, 224, 240, 300, 500].map(|latency| {
+        let mut dut = ModelOnly { model: ReaderBench.model() };
+        let figure = words_per_cycle(&mut dut, latency).unwrap();
+        println!("latency {latency}: {figure:.3} words per cycle");
+        format!("{figure:.2}")
+    });
+    assert_eq!(figures, ["1.00", "1.00", "1.00", "0.99", "0.81", "0.51"]);
+}
+
 /// The bound of docs/numerics.md, with scales spread so far that sums must round.
 #[test]
 fn long_contractions_round_and_stay_within_the_bound() {
@@ -252,6 +271,51 @@ fn wrong_words_of_a_link_are_found() {
             Ok(Box::new(Tampered { dut: ModelOnly { model: bench.model() }, how }))
         };
         let failure = check(&bench, limits, 1, make, |_| false).failure.expect("some case shows it");
+        assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
+    }
+}
+
+/// A reader whose outputs are not what came.
+struct Faulty {
+    dut: ModelOnly<Reader>,
+    how: fn(&mut axi_reader::Outputs),
+}
+
+impl Dut<Reader> for Faulty {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut axi_reader::Inputs) -> Result<(), DutError> {
+        self.dut.clock(rst_ni, inputs)
+    }
+
+    fn outputs(&self) -> axi_reader::Outputs {
+        let mut outputs = self.dut.outputs();
+        (self.how)(&mut outputs);
+        outputs
+    }
+}
+
+/// A word that is changed, not marked, never comes, comes from nowhere; an answer or a request that is kept waiting; bursts
+/// that are not of the request, too long, or withdrawn.
+#[test]
+fn wrong_words_of_a_reader_are_found() {
+    let ways: [fn(&mut axi_reader::Outputs); 11] = [
+        |o| o.word_o.0[7].0 ^= 1,
+        |o| o.word_first_o = false,
+        |o| o.word_last_o = true,
+        |o| o.word_error_o = false,
+        |o| o.word_valid_o = false,
+        |o| o.word_valid_o = true,
+        |o| o.r_ready_o = false,
+        |o| o.request_ready_o = true,
+        |o| o.ar_o.address.0 ^= 64,
+        |o| o.ar_o.length.0 = 63,
+        |o| o.ar_o.valid &= o.word_o.0[0].0 & 1 == 0,
+    ];
+    for how in ways {
+        let limits = Limits { cases: 64, cycles: 0, time: Duration::ZERO };
+        let make = |_| -> Result<Box<dyn Dut<Reader>>, DutError> {
+            Ok(Box::new(Faulty { dut: ModelOnly { model: ReaderBench.model() }, how }))
+        };
+        let failure = check(&ReaderBench, limits, 1, make, |_| false).failure.expect("some case shows it");
         assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
     }
 }
