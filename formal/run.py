@@ -87,6 +87,11 @@ def compile_top(name, parameters, constants, directory, without=(), twin=None, o
         copy = directory / "rtl" / source
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text((ROOT / "rtl" / source).read_text())
+    properties = [*top["stubs"], f"{name}.sv"]
+    for source in properties:
+        copy = directory / "formal" / source
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text((FORMAL / source).read_text())
     package = directory / "rtl" / "tandem_pkg.sv"
     text = package.read_text()
     for constant, value in constants.items():
@@ -96,11 +101,11 @@ def compile_top(name, parameters, constants, directory, without=(), twin=None, o
     package.write_text(text)
     if twin:
         apply(twin, directory)
-    sources = [package, *(FORMAL / stub for stub in top["stubs"]),
-               *(directory / "rtl" / source for source in top["rtl"]), FORMAL / f"{name}.sv"]
+    # All paths are relative: yosys, in its sandbox, sees another /tmp than we do.
+    sources = ["rtl/tandem_pkg.sv", *(f"rtl/{source}" for source in top["rtl"]), *(f"formal/{source}" for source in properties)]
     options = " ".join(f"-G {parameter}={value}" for parameter, value in parameters.items())
     script = [
-        f"read_slang --threads 1 -I rtl/common --top {name} {options} {' '.join(map(str, sources))}",
+        f"read_slang --threads 1 -I rtl/common --top {name} {options} {' '.join(sources)}",
         f"prep -flatten -top {name}",
         "async2sync; dffunmap; memory -nomap; memory_map; chformal -lower; opt -full; dffunmap; opt_clean",
     ]
