@@ -541,6 +541,11 @@ package tandem_pkg;
     logic completion;
   } interrupts_t;
 
+  // Bytes 8 to 15 of an init flit's payload: "TANDEMLK".
+  function automatic logic [63:0] link_magic();
+    return 64'h4b4c4d45444e4154;
+  endfunction
+
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).
   function automatic int unsigned chain_parts(input int unsigned segments);
     return MaxHeadDim > 2 * SegmentLanes * segments ? MaxHeadDim / (2 * SegmentLanes * segments) : 1;

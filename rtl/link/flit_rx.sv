@@ -19,9 +19,6 @@ module flit_rx
   output logic                          aligned_o
 );
 
-  // Bytes 8 to 15 of an init flit's payload: "TANDEMLK".
-  localparam logic [63:0] Magic = 64'h4b4c4d45444e4154;
-
   logic [LinkWordBytes-1:0][7:0] data_d, data_q;
   logic                   [15:0] side_d, side_q;
   logic                          aligned_d, aligned_q;
@@ -36,7 +33,7 @@ module flit_rx
   logic begins, aligned;
   assign beat         = aligned_q ? beat_q : '0;
   assign first_header = {16'd0, beat == '0 ? side_q : sides_q[0]};
-  assign begins       = first_header.kind == FlitInit && data_q[15:8] == Magic;
+  assign begins       = first_header.kind == FlitInit && data_q[15:8] == link_magic();
   assign aligned      = aligned_q || begins;
 
   logic unused_header;

@@ -43,7 +43,7 @@ module link_tx
 
   // Payload of an init flit: "TANDEMLK" in bytes 8 to 15 of word 0.
   localparam logic [LinkWordBytes-1:0][7:0] InitWord =
-      (8 * LinkWordBytes)'({64'h4b4c4d45444e4154, 64'd0});
+      (8 * LinkWordBytes)'({link_magic(), 64'd0});
 
   // Of flits outside of a session: no receiver begins a flit with it. One whose session has just begun still takes the flit
   // on its wires as one of epoch 0, so that is none for the flits of a peer that has given up.

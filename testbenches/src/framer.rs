@@ -14,6 +14,7 @@ use tandem_model::reference::crc32c::crc;
 
 use crate::bench::{Bench, Coverage, WrongAnswer};
 use crate::dut::{Dut, DutError};
+use crate::link::channel::Beat;
 use crate::random::split_mix;
 
 /// Property test of `framer`.
@@ -102,36 +103,6 @@ const CORNERS: [&str; 21] = [
     "reset in the middle of a flit",
     "reset with a flit on its way",
 ];
-
-/// A beat on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Beat {
-    data: LinkWord,
-    side: u16,
-}
-
-impl Beat {
-    fn flip(&mut self, wire: usize) {
-        if wire < 512 {
-            self.data.0[wire / 64].0 ^= 1 << (wire % 64);
-        } else {
-            self.side ^= 1 << (wire - 512);
-        }
-    }
-
-    fn level(&self, wire: usize) -> bool {
-        if wire < 512 {
-            self.data.0[wire / 64].0 >> (wire % 64) & 1 == 1
-        } else {
-            self.side >> (wire - 512) & 1 == 1
-        }
-    }
-
-    /// It looks like the first of an init flit: the definition, docs/blocks/flit_rx.md.
-    fn looks_first(&self) -> bool {
-        self.side & 7 == 2 && self.data.bytes()[8..16] == MAGIC
-    }
-}
 
 /// A flit as the transmitter must send it.
 #[derive(Clone, Debug)]
@@ -308,23 +279,23 @@ impl<'a> Driver<'a> {
             let from = low_u16(self.random());
             for _ in 0..self.errors.bits {
                 let wire = u32::from(from) + u32::from(low_u16(self.random()) % self.errors.within.max(1));
-                carried.beat.flip(usize::from(low_u16(u64::from(wire % 528))));
+                carried.beat.flip(low_u16(u64::from(wire % 528)));
             }
         }
         if let (Some((beat, wire)), Some((_, index))) = (self.errors.side, carried.of)
             && usize::from(beat % 4) == index
         {
-            carried.beat.flip(512 + usize::from(wire % 16));
+            carried.beat.flip(512 + u16::from(wire % 16));
             self.errors.side = None;
         }
         if let (Some(bit), Some((flit, 0))) = (self.errors.magic, carried.of)
             && self.sent[flit].init
         {
-            carried.beat.flip(64 + usize::from(bit % 64));
+            carried.beat.flip(64 + u16::from(bit % 64));
             self.errors.magic = None;
         }
         if let Some((wire, high)) = self.errors.stuck {
-            let wire = usize::from(wire % 528);
+            let wire = wire % 528;
             let changes = carried.beat.level(wire) != high;
             if changes {
                 carried.beat.flip(wire);

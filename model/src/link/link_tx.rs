@@ -117,12 +117,17 @@ struct Choice {
     channel: usize,
 }
 
+/// First word of an init flit's payload; the others are zero.
+fn init_word() -> LinkWord {
+    let mut word = LinkWord::default();
+    word.0[1] = Wide(u64::from_le_bytes(MAGIC));
+    word
+}
+
 impl LinkTx {
     /// After reset; whether the peer asks for exactly the flits that are missing.
     #[must_use]
     pub fn new(selective: bool) -> Self {
-        let mut magic = LinkWord::default();
-        magic.0[1] = Wide(u64::from_le_bytes(MAGIC));
         Self {
             sent_q: Default::default(),
             limit_q: Default::default(),
@@ -131,7 +136,7 @@ impl LinkTx {
             channel_q: Uint(0),
             packers: Default::default(),
             replay: ReplayBuffer::new(selective),
-            init_crc: ZEROS[FLIT_WORDS - 1].after(after_word(start(Uint(0)), &magic)),
+            init_crc: ZEROS[FLIT_WORDS - 1].after(after_word(start(Uint(0)), &init_word())),
         }
     }
 
@@ -210,11 +215,7 @@ impl LinkTx {
     #[must_use]
     pub fn word(&self, index: Uint<2>) -> LinkWord {
         match self.source_q {
-            Source::Init if index.0 == 0 => {
-                let mut word = LinkWord::default();
-                word.0[1] = Wide(u64::from_le_bytes(MAGIC));
-                word
-            }
+            Source::Init if index.0 == 0 => init_word(),
             Source::None | Source::Init => LinkWord::default(),
             Source::New => self.packers[usize::from(self.channel_q.0)].word(index),
             Source::Replay => self.replay.word(index),

@@ -23,7 +23,7 @@ pub struct Beat {
 }
 
 impl Beat {
-    fn flip(&mut self, wire: u16) {
+    pub(crate) fn flip(&mut self, wire: u16) {
         let wire = usize::from(wire % WIRES);
         if wire < 512 {
             self.data.0[wire / 64].0 ^= 1 << (wire % 64);
@@ -32,7 +32,7 @@ impl Beat {
         }
     }
 
-    fn level(&self, wire: u16) -> bool {
+    pub(crate) fn level(&self, wire: u16) -> bool {
         let wire = usize::from(wire % WIRES);
         if wire < 512 {
             self.data.0[wire / 64].0 >> (wire % 64) & 1 == 1
@@ -42,7 +42,7 @@ impl Beat {
     }
 
     /// It looks like the first of an init flit: the definition, docs/blocks/flit_rx.md.
-    fn looks_first(&self) -> bool {
+    pub(crate) fn looks_first(&self) -> bool {
         self.side & 7 == 2 && self.data.bytes()[8..16] == MAGIC
     }
 }
