@@ -74,11 +74,47 @@ package tandem_pkg;
   localparam int unsigned AxiAddressBits = 40;
   localparam int unsigned AxiIdBits = 4;
   localparam int unsigned AxiBytes = 64;
+  // Bits of the number of a word of memory.
+  localparam int unsigned LineBits = 34;
 
   // Control: bits of a register's address, bits of a command's index, bits that select a counter.
   localparam int unsigned CsrAddressBits = 12;
   localparam int unsigned CommandIndexBits = 16;
   localparam int unsigned CounterSelectBits = 6;
+  // Tokens of the scoreboard.
+  localparam int unsigned ScoreboardTokens = 16;
+  // Units that run beside each other: control, load, stream, array, append, results.
+  localparam int unsigned Units = 6;
+  // Most rows of an array: a command has a position for each.
+  localparam int unsigned MaxRows = 8;
+  // Chunks of stationary operands, x or q, that are kept: a chunk is what the array's lanes hold at a time.
+  localparam int unsigned OperandChunks = 128;
+  // Bits of a number of output or input features.
+  localparam int unsigned FeatureBits = 20;
+  // Floats of a word of results.
+  localparam int unsigned GroupFloats = 16;
+  // Groups of GroupFloats results of every row that there is room for.
+  localparam int unsigned ResultGroups = 32;
+  // Commands: docs/commands.md.
+  localparam int unsigned OpcodeNop = 0;
+  localparam int unsigned OpcodeLoad = 1;
+  localparam int unsigned OpcodeGemv = 2;
+  localparam int unsigned OpcodeAttend = 3;
+  localparam int unsigned OpcodeAppend = 4;
+  localparam int unsigned OpcodeFill = 5;
+  // How a command ended.
+  localparam int unsigned StatusDone = 0;
+  localparam int unsigned StatusOpcode = 1;
+  localparam int unsigned StatusField = 2;
+  localparam int unsigned StatusAlignment = 3;
+  localparam int unsigned StatusBounds = 4;
+  localparam int unsigned StatusOperand = 5;
+  localparam int unsigned StatusBank = 6;
+  localparam int unsigned StatusReadError = 7;
+  localparam int unsigned StatusWriteError = 8;
+  localparam int unsigned StatusNoKeys = 9;
+  localparam int unsigned StatusFetchError = 10;
+  localparam int unsigned StatusCompletionError = 11;
   // Offsets of the registers of rtl/control/registers.json; tests/csr.rs compares.
   localparam int unsigned CsrId = 0;
   localparam int unsigned CsrVersion = 4;
@@ -99,6 +135,10 @@ package tandem_pkg;
   localparam int unsigned CsrCounterSelect = 80;
   localparam int unsigned CsrCounterLo = 84;
   localparam int unsigned CsrCounterHi = 88;
+  localparam int unsigned CsrBoundsBaseLo = 96;
+  localparam int unsigned CsrBoundsBaseHi = 100;
+  localparam int unsigned CsrBoundsLimitLo = 104;
+  localparam int unsigned CsrBoundsLimitHi = 108;
 
   // ---- float: docs/numerics.md, "The float" ----
   localparam int unsigned FractionBits = 23;
@@ -219,9 +259,18 @@ package tandem_pkg;
     logic [WordAddressBits-1:0] address;
   } bank_read_t;
 
+  // What a word that is filled in belongs to.
+  typedef enum logic [1:0] {
+    RegionResident = 2'd0,  // a pinned tile
+    RegionKey      = 2'd1,  // scales, or elements of K, of a tile that is streamed
+    RegionValue    = 2'd2,  // elements of V
+    RegionReserved = 2'd3
+  } region_e;
+
   typedef struct packed {
     logic                       valid;
     logic                       commit;  // the last word of a tile
+    region_e                    region;
     logic [WordAddressBits-1:0] address;
   } bank_fill_t;
 
@@ -319,6 +368,7 @@ package tandem_pkg;
     logic       load;       // the slot carries a stationary operand instead
     logic [1:0] load_head;  // context
     logic [1:0] load_part;
+    logic [6:0] load_chunk;
     logic [5:0] load_count;
   } feed_tag_t;
 
@@ -342,6 +392,23 @@ package tandem_pkg;
     logic [1:0] part;
     logic [5:0] count;  // lane, or 32 for the scale
   } operand_write_t;
+
+  // A block of a stationary operand: 32 elements and their scale.
+  typedef struct packed {
+    logic               valid;
+    logic [MaxRows-1:0] rows;      // that take it
+    logic         [1:0] segments;  // that take it
+    logic         [1:0] chains;    // that take it
+    logic         [6:0] chunk;
+    logic         [7:0] scale;
+  } operand_block_t;
+
+  // q of a context may be loaded: it lies from this chunk on.
+  typedef struct packed {
+    logic       valid;
+    logic [1:0] head;  // context
+    logic [6:0] chunk;
+  } operands_t;
 
   // ---- attention: results ----
   typedef struct packed {
@@ -490,6 +557,38 @@ package tandem_pkg;
     logic [1:0]           response;
   } axi_response_t;
 
+  // W, without strobe and data.
+  typedef struct packed {
+    logic valid;
+    logic last;
+  } axi_write_t;
+
+  // ---- memory, inside: words in order ----
+  typedef struct packed {
+    logic                      valid;
+    logic [AxiAddressBits-1:0] address;  // of a word
+    logic               [15:0] words;    // at least one
+  } read_request_t;
+
+  typedef struct packed {
+    logic valid;
+    logic first;  // of its request
+    logic last;
+    logic error;  // refused: this word, or one before
+  } read_word_t;
+
+  typedef struct packed {
+    logic                      valid;
+    logic [AxiAddressBits-1:0] address;  // of a word
+    logic                [7:0] words;    // at least one
+  } write_request_t;
+
+  // All words of a request are written.
+  typedef struct packed {
+    logic valid;
+    logic error;
+  } write_done_t;
+
   // ---- control: AXI4-Lite channels without what never changes ----
   // AW and AR.
   typedef struct packed {
@@ -540,6 +639,85 @@ package tandem_pkg;
     logic error;
     logic completion;
   } interrupts_t;
+
+  // ---- commands: eight words of 64 bits, this is word 0 ----
+  typedef struct packed {
+    logic [1:0] reserved;
+    logic       grouped;    // Load: the blocks are repeated in every group of segments
+    logic       resident;   // Attend: K and V are in the banks
+    logic       causal;     // Attend: a row sees no key after its own position
+    logic       wide;       // Attend, Append: head of 128, else of 64
+    logic       int8;       // W, K and V are MXINT8, else MXFP4
+    logic       notify;     // its completion raises the interrupt
+  } command_flags_t;
+
+  typedef struct packed {
+    logic [ScoreboardTokens-1:0] signal_tokens;  // given back when it is done
+    logic [ScoreboardTokens-1:0] wait_tokens;    // waited for before it begins
+    logic [7:0]                  operand;        // first chunk of x or q
+    logic [7:0]                  rows;
+    command_flags_t              flags;
+    logic [7:0]                  opcode;
+  } command_head_t;
+
+  // Word 1.
+  typedef struct packed {
+    logic [15:0] bank;     // word of the banks
+    logic [47:0] address;  // what is read
+  } command_source_t;
+
+  // Word 2.
+  typedef struct packed {
+    logic [ScoreboardTokens-1:0] wait_array;  // waited for before the array takes it; it streams ahead of that
+    logic [47:0]                 address;     // what is written
+  } command_destination_t;
+
+  // Word 3. Words 4 to 7: positions of rows 0 to 7, 32 bits each.
+  typedef struct packed {
+    logic [31:0] length;  // input features; window; first token
+    logic [31:0] count;   // output features; keys; tokens; words
+  } command_shape_t;
+
+  // ---- commands: between the units ----
+  // A command is done.
+  typedef struct packed {
+    logic                        valid;
+    logic                  [7:0] status;
+    logic                        notify;
+    logic [ScoreboardTokens-1:0] tokens;     // given back
+    logic [CommandIndexBits-1:0] index;
+  } done_t;
+
+  // What a unit does in this cycle. Starved and blocked are parts of busy.
+  typedef struct packed {
+    logic                        busy;
+    logic                        starved;  // waits for what comes in
+    logic                        blocked;  // waits for those behind it
+    logic [CommandIndexBits-1:0] index;
+  } activity_t;
+
+  // A matrix-vector product for the array.
+  typedef struct packed {
+    logic                   valid;
+    logic                   int8;
+    logic [FeatureBits-1:0] features;     // of the output
+    logic             [6:0] chunks_last;  // chunks of the contraction, less one
+    logic             [6:0] operand;      // first chunk of x
+  } gemv_t;
+
+  // Results to come: where they are written.
+  typedef struct packed {
+    logic                   valid;
+    logic             [3:0] rows;
+    logic [FeatureBits-1:0] features;
+    logic    [LineBits-1:0] line;      // of memory
+  } result_job_t;
+
+  // Something that a job needed could not be read.
+  typedef struct packed {
+    logic       valid;
+    logic [1:0] job;
+  } job_fault_t;
 
   // Bytes 8 to 15 of an init flit's payload: "TANDEMLK".
   function automatic logic [63:0] link_magic();

@@ -90,6 +90,7 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("AxiAddressBits", u64::from(memory::AXI_ADDRESS_BITS)),
         ("AxiIdBits", u64::from(memory::AXI_ID_BITS)),
         ("AxiBytes", memory::AXI_BYTES as u64),
+        ("LineBits", u64::from(memory::LINE_BITS)),
         ("CsrAddressBits", u64::from(control::CSR_ADDRESS_BITS)),
         ("CommandIndexBits", u64::from(control::COMMAND_INDEX_BITS)),
         ("CounterSelectBits", u64::from(control::COUNTER_SELECT_BITS)),
@@ -112,6 +113,35 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("CsrCounterSelect", u64::from(control::CSR_COUNTER_SELECT)),
         ("CsrCounterLo", u64::from(control::CSR_COUNTER_LO)),
         ("CsrCounterHi", u64::from(control::CSR_COUNTER_HI)),
+        ("ScoreboardTokens", control::SCOREBOARD_TOKENS as u64),
+        ("Units", control::UNITS as u64),
+        ("MaxRows", control::MAX_ROWS as u64),
+        ("OperandChunks", control::OPERAND_CHUNKS as u64),
+        ("GroupFloats", control::GROUP_FLOATS as u64),
+        ("ResultGroups", control::RESULT_GROUPS as u64),
+        ("FeatureBits", u64::from(control::FEATURE_BITS)),
+        ("OpcodeNop", u64::from(control::OPCODE_NOP)),
+        ("OpcodeLoad", u64::from(control::OPCODE_LOAD)),
+        ("OpcodeGemv", u64::from(control::OPCODE_GEMV)),
+        ("OpcodeAttend", u64::from(control::OPCODE_ATTEND)),
+        ("OpcodeAppend", u64::from(control::OPCODE_APPEND)),
+        ("OpcodeFill", u64::from(control::OPCODE_FILL)),
+        ("StatusDone", u64::from(control::STATUS_DONE)),
+        ("StatusOpcode", u64::from(control::STATUS_OPCODE)),
+        ("StatusField", u64::from(control::STATUS_FIELD)),
+        ("StatusAlignment", u64::from(control::STATUS_ALIGNMENT)),
+        ("StatusBounds", u64::from(control::STATUS_BOUNDS)),
+        ("StatusOperand", u64::from(control::STATUS_OPERAND)),
+        ("StatusBank", u64::from(control::STATUS_BANK)),
+        ("StatusReadError", u64::from(control::STATUS_READ_ERROR)),
+        ("StatusWriteError", u64::from(control::STATUS_WRITE_ERROR)),
+        ("StatusNoKeys", u64::from(control::STATUS_NO_KEYS)),
+        ("StatusFetchError", u64::from(control::STATUS_FETCH_ERROR)),
+        ("StatusCompletionError", u64::from(control::STATUS_COMPLETION_ERROR)),
+        ("CsrBoundsBaseLo", u64::from(control::CSR_BOUNDS_BASE_LO)),
+        ("CsrBoundsBaseHi", u64::from(control::CSR_BOUNDS_BASE_HI)),
+        ("CsrBoundsLimitLo", u64::from(control::CSR_BOUNDS_LIMIT_LO)),
+        ("CsrBoundsLimitHi", u64::from(control::CSR_BOUNDS_LIMIT_HI)),
         ("WordFloats", collective::WORD_FLOATS as u64),
         ("RankBits", u64::from(collective::RANK_BITS)),
         ("PortBits", u64::from(collective::PORT_BITS)),
@@ -143,7 +173,7 @@ fn every_constant_of_the_mirror_is_compared() {
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 57, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 88, "{mirror:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tandem_model::array::Geometry;
 use tandem_model::block::{Block, Uint, low_u8, low_u16};
 use tandem_model::sram::bank_group::{BankGroup, Inputs};
-use tandem_model::sram::types::{BankErrors, BankFill, BankRead};
+use tandem_model::sram::types::{BankErrors, BankFill, Region, BankRead};
 
 use crate::bench::{Bench, Coverage, WrongAnswer};
 use crate::dut::{Dut, DutError};
@@ -222,7 +222,7 @@ impl<'a> Driver<'a> {
             inputs.read_i = BankRead { valid: true, address: Uint(address) };
         }
         if let Some((address, bytes, commit)) = &offer.fill {
-            inputs.fill_i = BankFill { valid: true, commit: *commit, address: Uint(*address) };
+            inputs.fill_i = BankFill { valid: true, commit: *commit, region: Region::default(), address: Uint(*address) };
             inputs.fill_data_i = bytes.iter().map(|&byte| Uint(u16::from(byte))).collect();
         }
         let read = offer.read.map(|address| {

@@ -242,6 +242,8 @@ packed_struct! {
         load_head: Uint<2>,
         /// Part of q.
         load_part: Uint<2>,
+        /// Chunk of the stationary operand.
+        load_chunk: Uint<7>,
         /// Lane, or 32 for the scale.
         load_count: Uint<6>,
     }
@@ -284,6 +286,36 @@ packed_struct! {
         part: Uint<2>,
         /// Lane, or 32 for the scale.
         count: Uint<6>,
+    }
+}
+
+packed_struct! {
+    /// Writes a block of a stationary operand: 32 elements and their scale.
+    pub struct OperandBlock {
+        /// There is one.
+        valid: bool,
+        /// Rows that take it.
+        rows: Uint<8>,
+        /// Segments that take it.
+        segments: Uint<2>,
+        /// Chains that take it.
+        chains: Uint<2>,
+        /// Chunk.
+        chunk: Uint<7>,
+        /// Scale code.
+        scale: Uint<8>,
+    }
+}
+
+packed_struct! {
+    /// q of a context may be loaded.
+    pub struct Operands {
+        /// It may.
+        valid: bool,
+        /// Context.
+        head: Uint<2>,
+        /// It lies from this chunk on.
+        chunk: Uint<7>,
     }
 }
 
@@ -360,6 +392,8 @@ pub fn packed_structs() -> Vec<NamedStruct> {
         named::<TileSum>("tile_sum_t"),
         named::<SoftmaxFlags>("softmax_flags_t"),
         named::<OperandWrite>("operand_write_t"),
+        named::<OperandBlock>("operand_block_t"),
+        named::<Operands>("operands_t"),
         named::<HeadEnd>("head_end_t"),
         named::<Attended>("attended_t"),
         named::<NormaliserFlags>("normaliser_flags_t"),

@@ -11,6 +11,8 @@ pub const AXI_ADDRESS_BITS: u32 = 40;
 pub const AXI_ID_BITS: u32 = 4;
 /// Bytes of a word of data.
 pub const AXI_BYTES: usize = 64;
+/// Bits of the number of a word of memory.
+pub const LINE_BITS: u32 = 34;
 
 packed_struct! {
     /// AR or AW: a burst of whole words at rising addresses.
@@ -52,6 +54,64 @@ packed_struct! {
     }
 }
 
+packed_struct! {
+    /// W, without strobe and data.
+    pub struct AxiWrite {
+        /// There is a word.
+        valid: bool,
+        /// The burst's last word.
+        last: bool,
+    }
+}
+
+packed_struct! {
+    /// Words of memory to be read.
+    pub struct ReadRequest {
+        /// There is one.
+        valid: bool,
+        /// Address of the first word.
+        address: Wide<AXI_ADDRESS_BITS>,
+        /// How many; at least one.
+        words: Uint<16>,
+    }
+}
+
+packed_struct! {
+    /// A word that was read.
+    pub struct ReadWord {
+        /// There is one.
+        valid: bool,
+        /// The first of its request.
+        first: bool,
+        /// The last of its request.
+        last: bool,
+        /// This word, or one before it of the same request, was refused.
+        error: bool,
+    }
+}
+
+packed_struct! {
+    /// Words of memory to be written.
+    pub struct WriteRequest {
+        /// There is one.
+        valid: bool,
+        /// Address of the first word.
+        address: Wide<AXI_ADDRESS_BITS>,
+        /// How many; at least one.
+        words: Uint<8>,
+    }
+}
+
+packed_struct! {
+    /// All words of a request are written.
+    pub struct WriteDone {
+        /// They are.
+        valid: bool,
+        /// One of them was refused.
+        error: bool,
+    }
+}
+
 /// The structs that a test compares with the RTL's.
 #[must_use]
 pub fn packed_structs() -> Vec<NamedStruct> {
@@ -59,5 +119,10 @@ pub fn packed_structs() -> Vec<NamedStruct> {
         named::<AxiAddress>("axi_address_t"),
         named::<AxiRead>("axi_read_t"),
         named::<AxiResponse>("axi_response_t"),
+        named::<AxiWrite>("axi_write_t"),
+        named::<ReadRequest>("read_request_t"),
+        named::<ReadWord>("read_word_t"),
+        named::<WriteRequest>("write_request_t"),
+        named::<WriteDone>("write_done_t"),
     ]
 }

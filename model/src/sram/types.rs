@@ -2,7 +2,7 @@
 //! Mirror of the banks' part of `rtl/tandem_pkg.sv`. `tests/package.rs` compares the two.
 
 use crate::array::types::{NamedStruct, named};
-use crate::block::Uint;
+use crate::block::{Bits, Format, Uint};
 use crate::packed_struct;
 
 /// Banks of a bank group.
@@ -24,6 +24,43 @@ packed_struct! {
     }
 }
 
+/// What a word that is filled in belongs to.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Hash)]
+pub enum Region {
+    /// A pinned tile.
+    #[default]
+    Resident,
+    /// Scales, or elements of K, of a tile that is streamed.
+    Key,
+    /// Elements of V.
+    Value,
+    /// None.
+    Reserved,
+}
+
+impl Bits for Region {
+    const WIDTH: u32 = 2;
+    const FORMAT: Format =
+        Format::Enum(&["RegionResident", "RegionKey", "RegionValue", "RegionReserved"]);
+    #[inline(always)]
+    fn to_bits(self) -> u64 {
+        match self {
+            Self::Resident => 0,
+            Self::Key => 1,
+            Self::Value => 2,
+            Self::Reserved => 3,
+        }
+    }
+    fn from_bits(bits: u64) -> Self {
+        match bits & 3 {
+            0 => Self::Resident,
+            1 => Self::Key,
+            2 => Self::Value,
+            _ => Self::Reserved,
+        }
+    }
+}
+
 packed_struct! {
     /// A word to be written.
     pub struct BankFill {
@@ -31,6 +68,8 @@ packed_struct! {
         valid: bool,
         /// The last word of a tile.
         commit: bool,
+        /// What it belongs to.
+        region: Region,
         /// Which word.
         address: Uint<WORD_ADDRESS_BITS>,
     }

@@ -9,7 +9,7 @@ use tandem_model::attention::attention_engine::{AttentionEngine, Inputs, Outputs
 use tandem_model::attention::types::{AttentionFlags, CONTEXTS, Command, OperandWrite};
 use tandem_model::block::{Block, Uint, Wide, low_u16};
 use tandem_model::reference::attention::visible_keys;
-use tandem_model::sram::types::{BankErrors, BankFill};
+use tandem_model::sram::types::{BankErrors, BankFill, Region};
 
 use super::pages::{PageLayout, Tile};
 use super::session::{Queries, Session};
@@ -336,7 +336,7 @@ impl<'a> EngineDriver<'a> {
         }
         let (address, bytes) = &tile.words[0];
         let last = tile.words.len() == 1;
-        inputs.fill_i = BankFill { valid: true, commit: tile.commit && last, address: Uint(*address) };
+        inputs.fill_i = BankFill { valid: true, commit: tile.commit && last, region: Region::default(), address: Uint(*address) };
         inputs.fill_data_i = bytes.iter().map(|&b| Uint(u16::from(b))).collect();
         self.fill_offered = !self.outputs.fill_ready_o;
         if self.outputs.fill_ready_o {
