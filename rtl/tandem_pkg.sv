@@ -256,6 +256,7 @@ package tandem_pkg;
   // ---- banks ----
   typedef struct packed {
     logic                       valid;
+    logic                       streamed;  // of a tile that is streamed
     logic [WordAddressBits-1:0] address;
   } bank_read_t;
 
@@ -269,7 +270,6 @@ package tandem_pkg;
 
   typedef struct packed {
     logic                       valid;
-    logic                       commit;  // the last word of a tile
     region_e                    region;
     logic [WordAddressBits-1:0] address;
   } bank_fill_t;
@@ -294,7 +294,7 @@ package tandem_pkg;
     logic                       causal;  // a row sees no key after its own position
     logic [PositionBits-1:0]    window;  // a row sees this many keys up to its position; 0: all
     logic [PositionBits-1:0]    tokens;  // keys of the session
-    logic [WordAddressBits-1:0] base;    // where tile 0 lies or would lie
+    logic [WordAddressBits-1:0] base;    // where tile 0 lies; not resident: the first tile that a row sees
   } command_t;
 
   typedef struct packed {
@@ -366,10 +366,8 @@ package tandem_pkg;
     logic       acc_first;  // of the first tile of the head
     logic       acc_bank;
     logic       load;       // the slot carries a stationary operand instead
-    logic [1:0] load_head;  // context
-    logic [1:0] load_part;
     logic [6:0] load_chunk;
-    logic [5:0] load_count;
+    logic [5:0] load_count;  // lane, or 32 for the scale
   } feed_tag_t;
 
   // Sum of a tile's p without V's scales: number x 2^exponent.
@@ -385,13 +383,6 @@ package tandem_pkg;
     logic clamped;
     logic nan_scale;
   } softmax_flags_t;
-
-  typedef struct packed {
-    logic       valid;
-    logic [1:0] head;  // context
-    logic [1:0] part;
-    logic [5:0] count;  // lane, or 32 for the scale
-  } operand_write_t;
 
   // A block of a stationary operand: 32 elements and their scale.
   typedef struct packed {
@@ -668,7 +659,7 @@ package tandem_pkg;
 
   // Word 2.
   typedef struct packed {
-    logic [ScoreboardTokens-1:0] wait_array;  // waited for before the array takes it; it streams ahead of that
+    logic [ScoreboardTokens-1:0] wait_array;  // waited for before the array takes it; streams run ahead
     logic [47:0]                 address;     // what is written
   } command_destination_t;
 
@@ -722,6 +713,13 @@ package tandem_pkg;
   // Bytes 8 to 15 of an init flit's payload: "TANDEMLK".
   function automatic logic [63:0] link_magic();
     return 64'h4b4c4d45444e4154;
+  endfunction
+
+  // Where a word of a streamed tile lies in `words` words of banks, whose lower half is taken when `pinned`.
+  function automatic logic [WordAddressBits-1:0] ring_address(
+      input int unsigned words, input logic pinned, input logic [WordAddressBits-1:0] address);
+    if (!pinned) return address;
+    return (address & WordAddressBits'(words / 2 - 1)) | WordAddressBits'(words / 2);
   endfunction
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).

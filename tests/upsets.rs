@@ -16,7 +16,7 @@ use tandem_model::array::Geometry;
 use tandem_model::block::{Block, Uint};
 use tandem_model::image;
 use tandem_model::sram::bank_group::{BankGroup, Inputs};
-use tandem_model::sram::types::{BankFill, Region, BankRead};
+use tandem_model::sram::types::{BankFill, BankRead, Region};
 use tandem_testbenches::sram::{CampaignReport, SramBench, campaign};
 use tandem_testbenches::{Bench, Coverage, Dut};
 
@@ -32,14 +32,14 @@ fn idle() -> Inputs {
 }
 
 fn read() -> Inputs {
-    Inputs { read_i: BankRead { valid: true, address: Uint(ADDRESS) }, ..idle() }
+    Inputs { read_i: BankRead { valid: true, streamed: false, address: Uint(ADDRESS) }, ..idle() }
 }
 
 /// RTL and model that hold a word at `ADDRESS`, apart from any engine.
 fn apart() -> (RtlDevice, BankGroup) {
     let mut rtl = RtlDevice::linked(DEVICE, 3).unwrap();
     let mut model = BankGroup::new(GEOMETRY);
-    let fill = BankFill { valid: true, commit: true, region: Region::default(), address: Uint(ADDRESS) };
+    let fill = BankFill { valid: true, region: Region::Resident, address: Uint(ADDRESS) };
     let fill = Inputs { fill_i: fill, fill_data_i: vec![Uint(0xA5); GEOMETRY.word_bytes()], ..idle() };
     let (mut registers, mut outputs) = (vec![0; rtl.register_bytes()], vec![0; rtl.output_bytes()]);
     for (rst_ni, mut inputs) in [(false, idle()), (true, fill), (true, idle()), (true, idle())] {

@@ -18,14 +18,27 @@ module attention_engine
   input  logic       [Rows-1:0][PositionBits-1:0]     positions_i,
   input  logic       [Rows-1:0]                       rows_i,
   output logic                                        command_ready_o,
+  output head_start_t                                 started_o,
+  output head_info_t                                  started_info_o,  // of the head that started_o names
   output head_start_t                                 refused_o,
-  input  operand_write_t                              operand_write_i,
-  input  lane_byte_t [Rows-1:0][Segments-1:0]         operand_i,
+  // ---- stationary operands ----
+  input  operand_block_t                              block_i,
+  input  logic       [SegmentLanes-1:0][7:0]          block_data_i,
+  input  operands_t                                   operands_i,
   // ---- K and V ----
+  input  logic                                        pinned_i,  // constant while anything is in flight
   input  bank_fill_t                                  fill_i,
   input  logic       [Segments*SegmentLanes-1:0][7:0] fill_data_i,
   output logic                                        fill_ready_o,
+  output bank_fill_t                                  written_o,
   output logic                                        released_o,
+  // ---- GEMV ----
+  input  logic                                        gemv_i,  // the array is not attention's
+  input  feed_tag_t                                   gemv_feed_i,
+  input  beat_t                                       gemv_beat_i,
+  input  lane_byte_t [Segments-1:0]                   gemv_scales_i,
+  input  logic       [Segments-1:0][SegmentLanes-1:0][7:0] gemv_elements_i,
+  output result_t    [Rows-1:0]                       result_o,  // of the last segment, whose ever it is
   // ---- results ----
   input  logic                                        out_ready_i,
   output attended_t                                   attended_o,
@@ -75,7 +88,7 @@ module attention_engine
   word_tag_t                  read_tag, word_tag;
   bank_word_t                 word;
   logic [Columns-1:0][7:0]    word_data;
-  logic                       committed, beat_released, tile_done, tile_done_late;
+  logic                       beat_released, tile_done, tile_done_late;
   tile_info_t [TileSlots-1:0] tiles;
 
   fetch_sequencer #(
@@ -85,7 +98,7 @@ module attention_engine
     .rst_ni,
     .started_i  (started),
     .heads_i    (heads),
-    .committed_i(committed),
+    .written_i  (written_o),
     .release_i  (beat_released),
     .tile_done_i(tile_done_late),
     .read_o     (read),
@@ -111,13 +124,14 @@ module attention_engine
   ) u_banks (
     .clk_i,
     .rst_ni,
+    .pinned_i,
     .read_i        (read),
     .word_o        (word),
     .word_data_o   (word_data),
     .fill_i,
     .fill_data_i,
     .fill_ready_o,
-    .committed_o   (committed),
+    .written_o,
     .clear_errors_i(clear_i),
     .errors_o
   );
@@ -154,8 +168,10 @@ module attention_engine
   lane_byte_t [Segments-1:0] key_scales, beat_scales;
   logic [Segments-1:0][SegmentLanes-1:0][7:0] elements;
   word_tag_t               beat_tag;
-  beat_t                   beat;
-  feed_tag_t               feed;
+  beat_t                   beat, issue_beat;
+  feed_tag_t               feed, issue_feed;
+  lane_byte_t [Segments-1:0] issue_scales;
+  logic [Segments-1:0][SegmentLanes-1:0][7:0] issue_elements;
   logic                    tile_scored, tile_scored_late;
 
   always_comb begin
@@ -177,19 +193,26 @@ module attention_engine
     .rst_ni,
     .started_i    (started),
     .heads_i      (heads),
+    .operands_i,
     .tag_i        (beat_tag),
     .scales_i     (key_scales),
     .elements_i   (word_data),
     .tile_scored_i(tile_scored_late),
     .head_done_i  (head_done.valid),
-    .feed_o       (feed),
+    .feed_o       (issue_feed),
     .head_end_o   (head_end),
     .tile_done_o  (tile_done),
     .release_o    (beat_released),
-    .beat_o       (beat),
-    .scales_o     (beat_scales),
-    .elements_o   (elements)
+    .beat_o       (issue_beat),
+    .scales_o     (issue_scales),
+    .elements_o   (issue_elements)
   );
+
+  // Who does not have the array brings zeros.
+  assign feed        = issue_feed | gemv_feed_i;
+  assign beat        = issue_beat | gemv_beat_i;
+  assign beat_scales = issue_scales | gemv_scales_i;
+  assign elements    = issue_elements | gemv_elements_i;
 
   // ---- array ----
   lane_byte_t [Rows-1:0][Segments-1:0]            p;
@@ -216,6 +239,10 @@ module attention_engine
     .acc_data_o     (acc_data),
     .flags_o        (array_flags)
   );
+
+  always_comb begin
+    for (int unsigned r = 0; r < Rows; r++) result_o[r] = result[r][Segments-1];
+  end
 
   // ---- softmax ----
   softmax_flags_t [Rows-1:0][Segments-1:0] softmax_flags;
@@ -271,6 +298,7 @@ module attention_engine
         scored = result[0][Segments-1].valid && !result[0][Segments-1].slot[5];
         slot   = result[0][Segments-1].slot;
       end
+      if (gemv_i) scored = 1'b0;
       tile        = tiles[tile_q];
       tile_int8   = heads[tile.head].int8;
       tile_wide   = heads[tile.head].wide;
@@ -397,9 +425,12 @@ module attention_engine
     );
 
     for (genvar r = 0; r < Rows; r++) begin : gen_row
-      float_t value;
-      logic   visible;
+      float_t         value;
+      logic           visible;
+      operand_block_t block;
       always_comb begin
+        block       = block_i;
+        block.valid = block_i.valid && block_i.rows[r] && block_i.segments[s];
         value = s == Segments - 1 || result[r][s].valid ? result[r][s].value : result[r][Segments-1].value;
         visible = score_rows[r].position >= first_key[score_rows[r].head][r]
                   && score_rows[r].position < end_key[score_rows[r].head][r];
@@ -416,8 +447,8 @@ module attention_engine
         .scales_i       (score_scales[r]),
         .feed_tag_i     (feed_rows[r].tag),
         .feed_scale_i   (feed_rows[r].scale),
-        .operand_write_i,
-        .operand_i      (operand_i[r][s]),
+        .block_i        (block),
+        .block_data_i,
         .clear_flags_i  (clear_i),
         .p_o            (p[r][s]),
         .tile_exponent_o(tile_exponent[r][s]),
@@ -453,7 +484,9 @@ module attention_engine
     .flags_o      (normaliser_flags)
   );
 
-  assign head_done_o = head_done;
+  assign head_done_o    = head_done;
+  assign started_o      = started;
+  assign started_info_o = heads[started.head];
 
   always_comb begin
     for (int unsigned r = 0; r < Rows; r++) begin

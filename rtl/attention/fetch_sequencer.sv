@@ -12,7 +12,7 @@ module fetch_sequencer
   input  logic                        rst_ni,
   input  head_start_t                 started_i,
   input  head_info_t [Contexts-1:0]   heads_i,
-  input  logic                        committed_i,  // all words of one more tile are in the banks
+  input  bank_fill_t                  written_i,    // this word is in the banks
   input  logic                        release_i,    // a beat left the FIFO
   input  logic                        tile_done_i,  // nobody needs the oldest tile's slot any more
   output bank_read_t                  read_o,
@@ -40,6 +40,7 @@ module fetch_sequencer
     logic [PositionBits-1:0]    token;
     logic [PositionBits-1:0]    next_token;
     logic [WordAddressBits-1:0] address;
+    logic [WordAddressBits-1:0] value_address;  // of the first element of V
   } step_t;
 
   // The tile whose words are read.
@@ -64,7 +65,8 @@ module fetch_sequencer
   logic [1:0]                ahead_d, ahead_q;      // tiles of K that V has not followed
   logic [TileSlots-1:0]      busy_d, busy_q;        // slots in use
   logic [1:0]                oldest_d, oldest_q;    // slot that is given back next
-  logic [15:0]               granted_d, granted_q;  // tiles in the banks
+  // Behind the last word of streamed tiles that is in the banks: of scales and K, of V.
+  logic [WordAddressBits-1:0] key_end_d, key_end_q, value_end_d, value_end_q;
   logic [UsedBits-1:0]       used_d, used_q;        // beats on their way to and in the FIFO
   tile_info_t [TileSlots-1:0] tiles_d, tiles_q;
   bank_read_t                read_d, read_q;
@@ -74,17 +76,17 @@ module fetch_sequencer
   function automatic step_t next_step(input logic midway,
                                       input logic [PositionBits-1:0] token,
                                       input head_info_t head);
-    logic unused_resident = head.resident;
     logic [1:0]              group_log2;
     logic [2:0]              parts;
-    logic [PositionBits-1:0] tile_tokens, left;
-    logic [WordAddressBits-1:0] tile_words;
+    logic [PositionBits-1:0] tile_tokens, left, first;
+    logic [WordAddressBits-1:0] part_words, tile_words;
     step_t next;
     parts       = 3'(head_parts(Segments, head.int8, head.wide));
     group_log2  = head_groups(Segments, head.int8, head.wide) == 1 ? 2'd0 : 2'd1;
     tile_tokens = PositionBits'(32) << group_log2;
     // Scales of K and of V, elements of K and of V.
-    tile_words       = WordAddressBits'(parts) * (head.int8 ? 16'd66 : 16'd68);
+    part_words       = WordAddressBits'(parts);
+    tile_words       = part_words * (head.int8 ? 16'd66 : 16'd68);
     next.int8        = head.int8;
     next.parts_last  = 2'(parts - 3'd1);
     next.token       = midway ? token : head.origin;
@@ -92,30 +94,42 @@ module fetch_sequencer
     next.beats_last  = left >= PositionBits'(32) ? 5'd31 : 5'(left - 1'b1);
     next.head_last   = left <= tile_tokens;
     next.next_token  = next.token + tile_tokens;
-    next.address     = head.base
-                       + WordAddressBits'(next.token >> (5 + group_log2)) * tile_words;
+    // A head that is streamed begins with the first tile that it needs.
+    first              = head.resident ? '0 : head.origin;
+    next.address       = head.base
+                         + WordAddressBits'((next.token - first) >> (5 + group_log2)) * tile_words;
+    next.value_address = next.address + part_words * (head.int8 ? 16'd34 : 16'd36);
     return next;
   endfunction
 
+  // Is a word of a streamed tile there? Less than half of all addresses lies between it and the end.
+  function automatic logic there(input logic [WordAddressBits-1:0] address,
+                                 input logic [WordAddressBits-1:0] words_end);
+    logic [WordAddressBits-1:0] behind = address - words_end;
+    return behind[WordAddressBits-1];
+  endfunction
+
   walk_t walk, walked;
-  step_t step;
-  logic  key_go, value_go, element, halves_last, phase_end, advance, tile_end, choose;
-  logic [WordAddressBits-1:0] scale_words, offset;
+  step_t step, key_step, value_step;
+  logic  key_go, value_go, element, halves_last, phase_end, advance, tile_end, choose, resident;
+  logic [WordAddressBits-1:0] scale_words, offset, address;
+
+  logic unused_walk;
+  assign unused_walk = ^{walk.token, step.value_address};
 
   always_comb begin
+    key_step   = next_step(key_q.midway, key_q.token, heads_i[key_q.head]);
+    value_step = next_step(value_q.midway, value_q.token, heads_i[value_q.head]);
     key_go     = pending_q[key_q.head] && ahead_q < 2'(TilesAhead) && !busy_q[key_q.tile]
-                 && (heads_i[key_q.head].resident || granted_q != '0);
-    value_go   = ahead_q != '0;
+                 && (heads_i[key_q.head].resident || there(key_step.address, key_end_q));
+    value_go   = ahead_q != '0
+                 && (heads_i[value_q.head].resident || there(value_step.value_address, value_end_q));
 
     // ---- the word of this cycle ----
     element     = current_q.kind == KindKey || current_q.kind == KindValue;
     halves_last = !current_q.int8 && current_q.beats_last[4];
-    advance     = current_q.active && (!element || used_q < UsedBits'(BeatFifoDepth));
     phase_end   = current_q.part == current_q.parts_last
                   && current_q.beat == (element ? current_q.beats_last : 5'(halves_last));
-    tile_end    = advance && phase_end && element;
-    choose      = !current_q.active || tile_end;
-
     scale_words = WordAddressBits'(current_q.parts_last) + 1'b1;
     if (!current_q.int8) scale_words = scale_words << 1;
     unique case (current_q.kind)
@@ -130,12 +144,20 @@ module fetch_sequencer
     else if (current_q.int8) offset += WordAddressBits'(current_q.part);
     else offset += WordAddressBits'({current_q.part, current_q.beat[0]});
 
+    address  = current_q.address + offset;
+    resident = heads_i[current_q.head].resident;
+    advance  = current_q.active && (!element || used_q < UsedBits'(BeatFifoDepth))
+               && (resident || there(address, current_q.kind == KindValue ? value_end_q : key_end_q));
+    tile_end = advance && phase_end && element;
+    choose   = !current_q.active || tile_end;
+
     read_d         = '0;
     tag_d          = '0;
-    released_d     = tile_end && current_q.kind == KindValue && !heads_i[current_q.head].resident;
+    released_d     = tile_end && current_q.kind == KindValue && !resident;
     if (advance) begin
       read_d.valid     = 1'b1;
-      read_d.address   = current_q.address + offset;
+      read_d.streamed  = !resident;
+      read_d.address   = address;
       tag_d.valid      = 1'b1;
       tag_d.kind       = current_q.kind;
       tag_d.head       = current_q.head;
@@ -159,7 +181,10 @@ module fetch_sequencer
     ahead_d   = ahead_q;
     busy_d    = busy_q;
     oldest_d  = oldest_q;
-    granted_d = granted_q + 16'(committed_i);
+    key_end_d   = key_end_q;
+    value_end_d = value_end_q;
+    if (written_i.valid && written_i.region == RegionKey) key_end_d = written_i.address + 1'b1;
+    if (written_i.valid && written_i.region == RegionValue) value_end_d = written_i.address + 1'b1;
     used_d    = used_q + UsedBits'(advance && element) - UsedBits'(release_i);
     tiles_d   = tiles_q;
 
@@ -179,7 +204,7 @@ module fetch_sequencer
 
     // K goes first.
     walk          = key_go ? key_q : value_q;
-    step          = next_step(walk.midway, walk.token, heads_i[walk.head]);
+    step          = key_go ? key_step : value_step;
     walked.head   = walk.head + 2'(step.head_last);
     walked.tile   = walk.tile + 1'b1;
     walked.midway = !step.head_last;
@@ -202,7 +227,6 @@ module fetch_sequencer
         tiles_d[walk.tile].beats_last = step.beats_last;
         tiles_d[walk.tile].origin     = step.token;
         busy_d[walk.tile] = 1'b1;
-        if (!heads_i[walk.head].resident) granted_d = granted_d - 1'b1;
         ahead_d = ahead_q + 1'b1;
         if (step.head_last) pending_d[walk.head] = 1'b0;
         key_d = walked;
@@ -228,7 +252,8 @@ module fetch_sequencer
       ahead_q    <= '0;
       busy_q     <= '0;
       oldest_q   <= '0;
-      granted_q  <= '0;
+      key_end_q   <= '0;
+      value_end_q <= '0;
       used_q     <= '0;
       tiles_q    <= '0;
       read_q     <= '0;
@@ -242,7 +267,8 @@ module fetch_sequencer
       ahead_q    <= ahead_d;
       busy_q     <= busy_d;
       oldest_q   <= oldest_d;
-      granted_q  <= granted_d;
+      key_end_q   <= key_end_d;
+      value_end_q <= value_end_d;
       used_q     <= used_d;
       tiles_q    <= tiles_d;
       read_q     <= read_d;

@@ -11,6 +11,7 @@ module issue_sequencer
   input  logic                                             rst_ni,
   input  head_start_t                                      started_i,
   input  head_info_t [Contexts-1:0]                        heads_i,
+  input  operands_t                                        operands_i,     // q of a context may be loaded
   input  word_tag_t                                        tag_i,          // a beat for the FIFO
   input  lane_byte_t [Segments-1:0]                        scales_i,
   input  logic       [Segments-1:0][SegmentLanes-1:0][7:0] elements_i,
@@ -55,6 +56,8 @@ module issue_sequencer
 
   load_t                load_d, load_q;
   logic [Contexts-1:0]  pending_d, pending_q;  // heads whose q has not been loaded
+  logic [Contexts-1:0]  ready_d, ready_q;      // heads whose q may be loaded
+  logic [Contexts-1:0][6:0] chunk_d, chunk_q;  // where it lies
   logic [1:0]           loaded_d, loaded_q;    // banks of stationary operands that hold what is needed next
   logic                 key_bank_d, key_bank_q;      // bank of part 0
   logic                 grouped_d, grouped_q;        // the last beat of K was of a head with groups
@@ -139,11 +142,14 @@ module issue_sequencer
     load_head  = heads_i[load_q.head];
     load_parts = 3'(head_parts(Segments, load_head.int8, load_head.wide));
     load_token = load_q.midway ? load_q.token : load_head.origin;
-    load_now   = pending_q[load_q.head] && !loaded_q[load_q.bank] && !(is_value && value_ok);
+    load_now   = pending_q[load_q.head] && ready_q[load_q.head] && !loaded_q[load_q.bank]
+                 && !(is_value && value_ok);
     load_end   = load_now && load_q.count == 6'(SegmentLanes);
 
     load_d    = load_q;
     pending_d = pending_q;
+    ready_d   = ready_q;
+    chunk_d   = chunk_q;
     loaded_d  = loaded_q;
     if (load_now) load_d.count = load_q.count + 1'b1;
     if (load_end) begin
@@ -159,10 +165,15 @@ module issue_sequencer
           load_d.midway          = 1'b0;
           load_d.head            = load_q.head + 1'b1;
           pending_d[load_q.head] = 1'b0;
+          ready_d[load_q.head]   = 1'b0;
         end
       end
     end
     if (started_i.valid) pending_d[started_i.head] = 1'b1;
+    if (operands_i.valid) begin
+      ready_d[operands_i.head] = 1'b1;
+      chunk_d[operands_i.head] = operands_i.chunk;
+    end
 
     // ---- the slot ----
     slot_d.valid = issue;
@@ -185,8 +196,7 @@ module issue_sequencer
       slot_d.beat.pe.load_bank  = load_q.bank;
       slot_d.beat.pe.load_count = load_q.count;
       feed_d.load               = 1'b1;
-      feed_d.load_head          = load_q.head;
-      feed_d.load_part          = load_q.part;
+      feed_d.load_chunk         = chunk_q[load_q.head] + 7'(load_q.part);
       feed_d.load_count         = load_q.count;
     end
     if (is_key && key_ok) begin
@@ -249,6 +259,8 @@ module issue_sequencer
     if (!rst_ni) begin
       load_q      <= '0;
       pending_q   <= '0;
+      ready_q     <= '0;
+      chunk_q     <= '0;
       loaded_q    <= '0;
       key_bank_q  <= '0;
       grouped_q   <= '0;
@@ -265,6 +277,8 @@ module issue_sequencer
     end else begin
       load_q      <= load_d;
       pending_q   <= pending_d;
+      ready_q     <= ready_d;
+      chunk_q     <= chunk_d;
       loaded_q    <= loaded_d;
       key_bank_q  <= key_bank_d;
       grouped_q   <= grouped_d;

@@ -22,8 +22,7 @@ module p_quantiser
   input  logic [Blocks-1:0][7:0] scales_i,         // of the token's V blocks in this segment
   input  feed_tag_t              feed_tag_i,
   input  lane_byte_t             feed_scale_i,     // of the beat's V blocks, {hi, lo}
-  output logic             [1:0] load_head_o,
-  output logic             [1:0] load_part_o,
+  output logic             [6:0] load_chunk_o,
   output logic             [5:0] load_count_o,
   input  lane_byte_t             operand_i,        // what load_*_o name, in the same cycle
   output lane_byte_t             p_o,
@@ -142,8 +141,7 @@ module p_quantiser
   end
 
   // Stage 3: p, or the operand that a load asks for.
-  assign load_head_o  = tag_q[1].load_head;
-  assign load_part_o  = tag_q[1].load_part;
+  assign load_chunk_o = tag_q[1].load_chunk;
   assign load_count_o = tag_q[1].load_count;
   always_comb begin
     p_d.hi  = quantised(mantissa_q, shifts_q.hi);

@@ -18,8 +18,8 @@ module softmax
   input  logic [Blocks-1:0][7:0] scales_i,         // E8M0 of the token's V blocks in this segment
   input  feed_tag_t              feed_tag_i,
   input  lane_byte_t             feed_scale_i,     // E8M0 of the beat's V blocks, {hi, lo}
-  input  operand_write_t         operand_write_i,
-  input  lane_byte_t             operand_i,
+  input  operand_block_t         block_i,          // of this row and segment
+  input  logic [SegmentLanes-1:0][7:0] block_data_i,
   input  logic                   clear_flags_i,
   output lane_byte_t             p_o,
   output logic       [1:0][11:0] tile_exponent_o,
@@ -76,7 +76,7 @@ module softmax
   assign weight = visible ? {1'b1, power_exponent, power_mantissa} : '0;
 
   // ---- p ----
-  logic [1:0] load_head, load_part;
+  logic [6:0] load_chunk;
   logic [5:0] load_count;
   lane_byte_t operand;
   logic       nan_scale;
@@ -91,8 +91,7 @@ module softmax
     .scales_i       (weight_scales),
     .feed_tag_i,
     .feed_scale_i,
-    .load_head_o    (load_head),
-    .load_part_o    (load_part),
+    .load_chunk_o   (load_chunk),
     .load_count_o   (load_count),
     .operand_i      (operand),
     .p_o,
@@ -101,15 +100,12 @@ module softmax
     .clear_flags_i,
     .nan_scale_o    (nan_scale)
   );
-  q_file #(
-    .Segments(Segments)
-  ) u_operands (
+  operand_file u_operands (
     .clk_i,
     .rst_ni,
-    .operand_write_i,
-    .operand_i,
-    .load_head_i (load_head),
-    .load_part_i (load_part),
+    .block_i,
+    .block_data_i,
+    .load_chunk_i(load_chunk),
     .load_count_i(load_count),
     .operand_o   (operand)
   );

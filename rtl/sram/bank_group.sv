@@ -18,13 +18,14 @@ module bank_group
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
+  input  logic                      pinned_i,  // constant while anything is in flight
   input  bank_read_t                read_i,
   output bank_word_t                word_o,
   output logic [WordBytes-1:0][7:0] word_data_o,
   input  bank_fill_t                fill_i,
   input  logic [WordBytes-1:0][7:0] fill_data_i,
   output logic                      fill_ready_o,
-  output logic                      committed_o,
+  output bank_fill_t                written_o,
   input  logic                      clear_errors_i,
   output bank_errors_t              errors_o
 );
@@ -41,6 +42,16 @@ module bank_group
     return IndexBits'(address >> BankBits);
   endfunction
 
+  // Words of streamed tiles keep out of the lower half when that is taken.
+  bank_read_t                 read;
+  logic [WordAddressBits-1:0] head_address;
+  always_comb begin
+    read         = read_i;
+    read.address = ring_address(Banks * BankWords, pinned_i && read_i.streamed, read_i.address);
+    head_address = ring_address(Banks * BankWords, pinned_i && head.region != RegionResident,
+                                head.address);
+  end
+
   // ---- fill queue: a ring ----
   bank_fill_t               fill_d[FillWords], fill_q[FillWords];  // `valid`: the entry is taken
   logic               [1:0] head_d, head_q, tail_d, tail_q;
@@ -52,7 +63,7 @@ module bank_group
   assign head      = fill_q[head_q];
   assign accept    = fill_i.valid && fill_ready_o;
   // Reads go first.
-  assign write     = head.valid && !(read_i.valid && bank_of(read_i.address) == bank_of(head.address));
+  assign write     = head.valid && !(read.valid && bank_of(read.address) == bank_of(head_address));
 
   always_comb begin
     head_d = head_q;
@@ -87,7 +98,7 @@ module bank_group
 
   for (genvar b = 0; b < Banks; b++) begin : gen_bank
     logic bank_read;
-    assign bank_read = read_i.valid && bank_of(read_i.address) == BankBits'(b);
+    assign bank_read = read.valid && bank_of(read.address) == BankBits'(b);
 
     bank #(
       .Depth  (BankWords),
@@ -96,8 +107,8 @@ module bank_group
       .clk_i,
       .rst_ni,
       .read_i      (bank_read),
-      .write_i     (write && bank_of(head.address) == BankBits'(b)),
-      .address_i   (bank_read ? index_of(read_i.address) : index_of(head.address)),
+      .write_i     (write && bank_of(head_address) == BankBits'(b)),
+      .address_i   (bank_read ? index_of(read.address) : index_of(head_address)),
       .data_i      (head_data),
       .check_i     (head_check),
       .read_data_o (bank_data[b]),
@@ -115,6 +126,10 @@ module bank_group
   logic           [Columns-1:0][63:0] word_data;
 
   assign word_bank = bank_of(read_q.address);
+
+  // It has done its part by then.
+  logic unused_read;
+  assign unused_read = read_q.streamed;
 
   for (genvar c = 0; c < Columns; c++) begin : gen_column
     logic [63:0] queue_d[FillWords], queue_q[FillWords];
@@ -152,10 +167,10 @@ module bank_group
     end
   end
 
-  logic committed_d, committed_q;
+  bank_fill_t written_d, written_q;
 
   always_comb begin
-    read_d               = read_i;
+    read_d               = read;
     corrected_d          = '0;
     uncorrectable_d      = '0;
     word_address_d       = read_q.address;
@@ -165,7 +180,7 @@ module bank_group
     end
     word_d.valid         = read_q.valid;
     word_d.uncorrectable = |uncorrectable_d;
-    committed_d          = write && head.commit;
+    written_d            = write ? head : '0;
   end
 
   // ---- counters, a cycle behind the word ----
@@ -194,7 +209,7 @@ module bank_group
       word_address_q  <= '0;
       corrected_q     <= '0;
       uncorrectable_q <= '0;
-      committed_q     <= '0;
+      written_q       <= '0;
       errors_q        <= '0;
     end else begin
       read_q          <= read_d;
@@ -202,7 +217,7 @@ module bank_group
       word_address_q  <= word_address_d;
       corrected_q     <= corrected_d;
       uncorrectable_q <= uncorrectable_d;
-      committed_q     <= committed_d;
+      written_q       <= written_d;
       errors_q        <= errors_d;
     end
   end
@@ -211,7 +226,7 @@ module bank_group
   assign word_o       = word_q;
   assign word_data_o  = word_data;
   assign fill_ready_o = !fill_q[tail_q].valid;
-  assign committed_o  = committed_q;
+  assign written_o    = written_q;
   assign errors_o     = errors_q;
 
   // As many words wait as lie between head and tail: none was replaced, none written twice.

@@ -9,7 +9,7 @@ use tandem_model::array::Geometry;
 use tandem_model::array::types::{LaneByte, SEGMENT_LANES};
 use tandem_model::attention::softmax::{Inputs, Outputs, Softmax};
 use tandem_model::attention::types::{
-    EXP2_LATENCY, FEED_LATENCY, FeedTag, OperandWrite, ScoreTag, SoftmaxFlags, TILE_SLOTS, TileSum,
+    EXP2_LATENCY, FEED_LATENCY, FeedTag, OperandBlock, ScoreTag, SoftmaxFlags, TILE_SLOTS, TileSum,
 };
 use tandem_model::block::{Int, Uint, low_u16};
 use tandem_model::numerics::Float36;
@@ -136,9 +136,12 @@ struct Schedule {
     /// Clock from which on a slot takes scores.
     free_at: [usize; TILE_SLOTS],
     tiles: usize,
-    /// Operands, and the clock of their write.
-    operands: Vec<(usize, OperandWrite)>,
+    /// Operands that both chains have: chunk and lane, and the clock of their write.
+    operands: Vec<(usize, Place)>,
 }
+
+/// A stationary operand: chunk, and lane or 32 for the scales.
+type Place = (Uint<7>, Uint<6>);
 
 fn below(state: &mut u64, n: usize) -> usize {
     usize::from(low_u16(split_mix(state) >> 20)) % n
@@ -224,14 +227,8 @@ impl Schedule {
         }
     }
 
-    fn load(&mut self, place: OperandWrite) {
-        let tag = FeedTag {
-            load: true,
-            load_head: place.head,
-            load_part: place.part,
-            load_count: place.count,
-            ..FeedTag::default()
-        };
+    fn load(&mut self, (load_chunk, load_count): Place) {
+        let tag = FeedTag { load: true, load_chunk, load_count, ..FeedTag::default() };
         let clock = self.feed_at;
         self.at(clock).feed_tag_i = tag;
         self.feed_at += 1;
@@ -239,21 +236,22 @@ impl Schedule {
 
     fn operands(&mut self, count: usize, seed: u64) {
         let mut state = seed;
-        let parts = 2 * self.geometry.chain_parts();
         let from = self.operands.len();
-        // Few places, so that they are written again.
+        // Few places, so that they are written again, also one chain alone.
         for clock in self.feed_at..self.feed_at + count {
-            let write = OperandWrite {
-                valid: true,
-                head: uint(below(&mut state, 4)),
-                part: uint(below(&mut state, parts)),
-                count: uint([0, 1, 31, 32][below(&mut state, 4)]),
-            };
-            let (hi, lo) = (uint(below(&mut state, 256)), uint(below(&mut state, 256)));
+            let chunk = uint([0, 1, 64, 127][below(&mut state, 4)]);
+            let known = self.operands.iter().any(|(_, place)| place.0 == chunk);
+            let chains = if known { 1 + below(&mut state, 3) } else { 3 };
             let inputs = self.at(clock);
-            inputs.operand_write_i = write;
-            inputs.operand_i = LaneByte { hi, lo };
-            self.operands.push((clock, write));
+            inputs.block_i = OperandBlock {
+                valid: true,
+                chunk,
+                chains: uint(chains),
+                scale: uint(below(&mut state, 256)),
+                ..OperandBlock::default()
+            };
+            inputs.block_data_i.fill_with(|| uint(below(&mut state, 256)));
+            self.operands.push((clock, (chunk, uint([0, 1, 13, 31, 32][below(&mut state, 5)]))));
         }
         // An operand that is written in the cycle of its load can be read.
         for i in from..self.operands.len() {
@@ -425,7 +423,7 @@ fn classify(keys: &[Key], folded: &[Option<(Power, i32)>], answers: &Answers, co
 #[derive(Clone, Copy, Debug, Default)]
 struct Expected {
     p: LaneByte,
-    load: Option<(Uint<2>, Uint<2>, Uint<6>)>,
+    load: Option<Place>,
     sum: Option<TileSum>,
     exponents: Option<[Int<12>; 2]>,
 }
@@ -434,7 +432,8 @@ struct Expected {
 struct Checker {
     blocks: usize,
     tiles: [Tile; TILE_SLOTS],
-    operands: HashMap<(u16, u16, u16), LaneByte>,
+    /// By chunk and chain: elements and scale.
+    operands: HashMap<(Uint<7>, u16), [Uint<8>; SEGMENT_LANES + 1]>,
     expected: Vec<Expected>,
     /// Flags raised in a clock.
     raised: Vec<SoftmaxFlags>,
@@ -464,15 +463,19 @@ impl Checker {
     fn clock(&mut self, at: usize, i: &Inputs, coverage: &mut Coverage) {
         // A load reads in the second cycle after its tag.
         if let Some(tag) = at.checked_sub(FEED_LATENCY - 1)
-            && let Some((head, part, count)) = self.expected[tag].load
+            && let Some((chunk, count)) = self.expected[tag].load
         {
             coverage.hit(CORNERS[11]);
-            coverage.hit_if(i.operand_write_i.valid, CORNERS[12]);
-            self.expected[tag].p = self.operands[&(head.0, part.0, count.0)];
+            coverage.hit_if(i.block_i.valid, CORNERS[12]);
+            let of = |chain| self.operands[&(chunk, chain)][usize::from(count.0)];
+            self.expected[tag].p = LaneByte { hi: of(1), lo: of(0) };
         }
-        if i.operand_write_i.valid {
-            let OperandWrite { head, part, count, .. } = i.operand_write_i;
-            self.operands.insert((head.0, part.0, count.0), i.operand_i);
+        for chain in
+            [0, 1].into_iter().filter(|chain| i.block_i.valid && i.block_i.chains.0 >> chain & 1 == 1)
+        {
+            let mut block = [i.block_i.scale; SEGMENT_LANES + 1];
+            block[..SEGMENT_LANES].copy_from_slice(&i.block_data_i);
+            self.operands.insert((i.block_i.chunk, chain), block);
         }
         let tag = &i.score_tag_i;
         coverage.hit_if(tag.valid && i.feed_tag_i.valid, CORNERS[13]);
@@ -491,8 +494,8 @@ impl Checker {
             self.feed(at, i, coverage);
         }
         if i.feed_tag_i.load {
-            let FeedTag { load_head, load_part, load_count, .. } = i.feed_tag_i;
-            self.expected[at].load = Some((load_head, load_part, load_count));
+            let FeedTag { load_chunk, load_count, .. } = i.feed_tag_i;
+            self.expected[at].load = Some((load_chunk, load_count));
         }
         let kept = if i.clear_flags_i { SoftmaxFlags::default() } else { self.flags };
         coverage.hit_if(kept != self.flags, CORNERS[16]);

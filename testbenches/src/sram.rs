@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tandem_model::array::Geometry;
 use tandem_model::block::{Block, Uint, low_u8, low_u16};
 use tandem_model::sram::bank_group::{BankGroup, Inputs};
-use tandem_model::sram::types::{BankErrors, BankFill, Region, BankRead};
+use tandem_model::sram::types::{BankErrors, BankFill, BankRead, Region};
 
 use crate::bench::{Bench, Coverage, WrongAnswer};
 use crate::dut::{Dut, DutError};
@@ -39,6 +39,8 @@ pub enum Op {
     Hammer(u16),
     /// Nothing.
     Idle(u8),
+    /// The lower half is closed to streamed words, or opened again, when the queue is empty.
+    Pin,
     /// Clear the counters.
     Clear,
     /// Reset for one clock.
@@ -60,14 +62,14 @@ pub struct Traffic {
     pub read_stride: u16,
     /// Cycles of 8 in which nothing is offered.
     pub idle: u8,
-    /// Bytes, commits, idle cycles.
+    /// Bytes, regions, idle cycles.
     pub seed: u64,
 }
 
-const CORNERS: [&str; 14] = [
+const CORNERS: [&str; 15] = [
     "queue full",
     "read and fill in one cycle",
-    "read in the cycle of its commit",
+    "read as soon as it is written",
     "address beyond the capacity",
     "one wrong data bit",
     "one wrong check bit",
@@ -79,6 +81,7 @@ const CORNERS: [&str; 14] = [
     "reset with words in the queue",
     "reset with a read on its way",
     "word read after a reset",
+    "streamed word kept out of the lower half",
 ];
 
 /// Clocks after which fills count as lost, many more than fills, reads and idle cycles can take together.
@@ -109,8 +112,8 @@ struct Driver<'a> {
     stored: HashMap<u16, Stored>,
     /// Addresses of `stored`, in the order of their first fill.
     known: Vec<u16>,
-    /// Fills that were taken and whose commit has not been seen, with theirs: (address, bytes, commit).
-    waiting: VecDeque<(u16, Vec<u8>, bool)>,
+    /// Fills that were taken and are not written: (address, bytes, region).
+    waiting: VecDeque<(u16, Vec<u8>, Region)>,
     /// Reads of the last cycles, the newest first.
     on_their_way: VecDeque<Option<Expected>>,
     errors: BankErrors,
@@ -124,7 +127,7 @@ struct Driver<'a> {
 #[derive(Clone, Debug, Default)]
 struct Offer {
     read: Option<u16>,
-    fill: Option<(u16, Vec<u8>, bool)>,
+    fill: Option<(u16, Vec<u8>, Region)>,
     clear: bool,
 }
 
@@ -219,10 +222,12 @@ impl<'a> Driver<'a> {
         let mut inputs = self.idle.clone();
         inputs.clear_errors_i = offer.clear;
         if let Some(address) = offer.read {
-            inputs.read_i = BankRead { valid: true, address: Uint(address) };
+            // An address of the upper half stays where it is.
+            let streamed = usize::from(self.wrapped(address)) >= self.geometry.words() / 2;
+            inputs.read_i = BankRead { valid: true, streamed, address: Uint(address) };
         }
-        if let Some((address, bytes, commit)) = &offer.fill {
-            inputs.fill_i = BankFill { valid: true, commit: *commit, region: Region::default(), address: Uint(*address) };
+        if let Some((address, bytes, region)) = &offer.fill {
+            inputs.fill_i = BankFill { valid: true, region: *region, address: Uint(*address) };
             inputs.fill_data_i = bytes.iter().map(|&byte| Uint(u16::from(byte))).collect();
         }
         let read = offer.read.map(|address| {
@@ -236,25 +241,32 @@ impl<'a> Driver<'a> {
         if let (true, Some(fill)) = (taken, &offer.fill) {
             self.waiting.push_back(fill.clone());
         }
-        if self.dut.outputs().committed_o {
-            self.commit()?;
+        let written = self.dut.outputs().written_o;
+        if written.valid {
+            let Some((address, bytes, region)) = self.waiting.pop_front() else {
+                return Err(wrong(format!("cycle {}: nothing was to be written", self.cycles)));
+            };
+            if (written.address.0, written.region) != (address, region) {
+                return Err(wrong(format!(
+                    "cycle {}: {written:?}, expected {address} {region:?}",
+                    self.cycles
+                )));
+            }
+            let address = self.place(address, region);
+            if self.stored.insert(address, Stored::sound(bytes)).is_none() {
+                self.known.push(address);
+            }
         }
         Ok(taken)
     }
 
-    /// A word was committed: it and all before it are in the banks.
-    fn commit(&mut self) -> Result<(), DutError> {
-        loop {
-            let Some((address, bytes, commit)) = self.waiting.pop_front() else {
-                return Err(wrong(format!("cycle {}: a commit of nothing", self.cycles)));
-            };
-            let address = self.wrapped(address);
-            if self.stored.insert(address, Stored::sound(bytes)).is_none() {
-                self.known.push(address);
-            }
-            if commit {
-                return Ok(());
-            }
+    /// Where a fill goes: with `pinned_i`, streamed words into the upper half.
+    fn place(&self, address: u16, region: Region) -> u16 {
+        let half = low_u16(self.geometry.words() as u64 / 2);
+        if self.idle.pinned_i && region != Region::Resident {
+            half + address % half
+        } else {
+            self.wrapped(address)
         }
     }
 
@@ -304,12 +316,12 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Idle clocks until all that was taken has been committed, or as much of it as has a commit behind it.
+    /// Idle clocks until all that was taken has been written.
     fn drain(&mut self) -> Result<(), DutError> {
         for _ in 0..8 {
             self.clock(&Offer::default())?;
         }
-        if self.waiting.iter().any(|(_, _, commit)| *commit) {
+        if !self.waiting.is_empty() {
             return Err(wrong(format!("cycle {}: {} words were lost", self.cycles, self.waiting.len())));
         }
         Ok(())
@@ -317,7 +329,7 @@ impl<'a> Driver<'a> {
 
     /// Addresses that hold something defined that nothing on its way changes.
     fn readable(&self, address: u16) -> bool {
-        let waits = |&(other, ..): &(u16, _, _)| self.wrapped(other) == address;
+        let waits = |&(other, _, region): &(u16, _, Region)| self.place(other, region) == address;
         self.stored.contains_key(&address) && !self.waiting.iter().any(waits)
     }
 
@@ -344,7 +356,7 @@ impl<'a> Driver<'a> {
         let mut offer = Offer::default();
         let mut address = start;
         let mut next_read = low_u16(split_mix(&mut state));
-        let mut just_committed = None;
+        let mut just_written = None;
         let deadline = self.cycles + PATIENCE;
         while fills > 0 || reads > 0 {
             if self.cycles > deadline {
@@ -352,39 +364,41 @@ impl<'a> Driver<'a> {
             }
             let dice = split_mix(&mut state);
             if offer.fill.is_none() && fills > 0 && low_u8(dice) % 8 >= idle {
-                let commit = fills == 1 || dice >> 8 & 3 == 0;
+                let region =
+                    [Region::Resident, Region::Key, Region::Value][usize::from(low_u8(dice >> 8)) % 3];
                 coverage.hit_if(usize::from(address) >= self.geometry.words(), CORNERS[3]);
-                offer.fill = Some((address, self.random_bytes(&mut state), commit));
+                offer.fill = Some((address, self.random_bytes(&mut state), region));
+                let low = usize::from(self.wrapped(address)) < self.geometry.words() / 2;
+                coverage.hit_if(self.idle.pinned_i && low && region != Region::Resident, CORNERS[14]);
                 address = address.wrapping_add(stride);
             }
             offer.read = None;
             if reads > 0 && low_u8(dice >> 16) % 8 >= idle {
-                offer.read = self.pick(just_committed, &mut next_read, read_stride);
+                offer.read = self.pick(just_written, &mut next_read, read_stride);
                 reads -= 1;
-                coverage.hit_if(offer.read.is_some() && offer.read == just_committed, CORNERS[2]);
+                coverage.hit_if(offer.read.is_some() && offer.read == just_written, CORNERS[2]);
                 coverage.hit_if(offer.read.is_some() && self.fresh, CORNERS[13]);
                 self.fresh &= offer.read.is_none();
             }
             coverage.hit_if(!self.dut.outputs().fill_ready_o, CORNERS[0]);
             coverage.hit_if(offer.read.is_some() && offer.fill.is_some(), CORNERS[1]);
-            let last = self.waiting.iter().position(|(_, _, commit)| *commit);
-            let last = last.map(|at| self.waiting[at].0);
-            if let Some((fill, ..)) = &offer.fill {
-                let old = self.stored.get(&self.wrapped(*fill));
+            let next = self.waiting.front().map(|(address, _, region)| self.place(*address, *region));
+            if let Some((fill, _, region)) = &offer.fill {
+                let old = self.stored.get(&self.place(*fill, *region));
                 coverage.hit_if(old.is_some_and(|s| s.wrong.iter().any(|w| !w.is_empty())), CORNERS[8]);
             }
             if self.clock(&offer)? {
                 offer.fill = None;
                 fills -= 1;
             }
-            just_committed = last.filter(|_| self.dut.outputs().committed_o).map(|a| self.wrapped(a));
+            just_written = next.filter(|_| self.dut.outputs().written_o.valid);
         }
         Ok(())
     }
 
-    /// What to read next: what has just been committed, else the next of a stride, as far as it is there.
-    fn pick(&self, just_committed: Option<u16>, next: &mut u16, stride: u16) -> Option<u16> {
-        if let Some(address) = just_committed.filter(|&a| self.readable(a)) {
+    /// What to read next: what has just been written, else the next of a stride, as far as it is there.
+    fn pick(&self, just_written: Option<u16>, next: &mut u16, stride: u16) -> Option<u16> {
+        if let Some(address) = just_written.filter(|&a| self.readable(a)) {
             return Some(address);
         }
         *next = next.wrapping_add(stride);
@@ -448,6 +462,10 @@ impl<'a> Driver<'a> {
                     self.clock(&Offer::default())?;
                 }
             }
+            Op::Pin => {
+                self.drain()?;
+                self.idle.pinned_i = !self.idle.pinned_i;
+            }
             Op::Clear => {
                 let counts = |e: &Expected| e.corrected + e.uncorrectable > 0;
                 coverage.hit_if(self.on_their_way[1].as_ref().is_some_and(counts), CORNERS[10]);
@@ -496,6 +514,7 @@ impl Bench for SramBench {
             8 => flip,
             2 => hammer.prop_map(Op::Hammer),
             3 => (0..12u8).prop_map(Op::Idle),
+            2 => Just(Op::Pin),
             2 => Just(Op::Clear),
             2 => Just(Op::Reset),
         ];

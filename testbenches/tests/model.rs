@@ -10,7 +10,7 @@ use tandem_model::link::link_endpoint::{self, LinkEndpoint};
 use tandem_model::memory::axi_reader::{self, Reader};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
-use tandem_model::sram::types::{BankFill, Region, BankRead};
+use tandem_model::sram::types::{BankFill, BankRead, Region};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
@@ -126,12 +126,13 @@ fn filled(read_stride: u16, fill_stride: u16, swizzled: bool) -> u64 {
     let (mut fills, mut written) = (0u16, 0);
     for cycle in 0..1000u16 {
         let mut inputs = group.idle_inputs();
-        inputs.read_i = BankRead { valid: true, address: address(cycle.wrapping_mul(read_stride)) };
+        inputs.read_i =
+            BankRead { valid: true, streamed: false, address: address(cycle.wrapping_mul(read_stride)) };
         let to = fills.wrapping_mul(fill_stride);
-        inputs.fill_i = BankFill { valid: true, commit: true, region: Region::default(), address: address(to) };
+        inputs.fill_i = BankFill { valid: true, region: Region::Key, address: address(to) };
         fills += u16::from(group.fill_ready());
         group.clock(&inputs);
-        written += u64::from(group.committed());
+        written += u64::from(group.written().valid);
     }
     written
 }

@@ -5,17 +5,18 @@ use super::fetch_sequencer::{self, FetchSequencer};
 use super::head_table::{HeadTable, Position};
 use super::issue_sequencer::{self, IssueSequencer};
 use super::normaliser::{self, Normaliser};
+use super::operand_file::BlockData;
 use super::p_quantiser::BlockScales;
 use super::scale_file::ScaleFile;
 use super::softmax::{self, Softmax};
 use super::types::{
     Attended, AttentionFlags, CONTEXTS, Command, EXP2_LATENCY, FeedTag, HeadEnd, HeadInfo, HeadShape,
-    HeadStart, OperandWrite, POSITION_BITS, ScoreTag, TILE_SLOTS, WordKind, WordTag,
+    HeadStart, OperandBlock, Operands, POSITION_BITS, ScoreTag, TILE_SLOTS, WordKind, WordTag,
 };
 use crate::array::Geometry;
 use crate::array::systolic_array::{self, SystolicArray};
-use crate::array::types::{AccRead, FLOAT_LATENCY, Flags, LaneByte, ResultOut, SEGMENT_LANES};
-use crate::block::{Block, Uint, Visit, Visitor, Wide};
+use crate::array::types::{AccRead, Beat, FLOAT_LATENCY, Flags, LaneByte, ResultOut, SEGMENT_LANES};
+use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide};
 use crate::common::{DelayLine, TapLine};
 use crate::packed_struct;
 use crate::sram::bank_group::BankGroup;
@@ -79,14 +80,28 @@ pub struct Inputs {
     pub positions_i: Vec<Position>,
     /// Rows in use.
     pub rows_i: Vec<bool>,
-    /// Where `operand_i` goes.
-    pub operand_write_i: OperandWrite,
-    /// `[row][segment]`: one lane of q, or its scales.
-    pub operand_i: Vec<LaneByte>,
+    /// A block of a stationary operand.
+    pub block_i: OperandBlock,
+    /// Its elements.
+    pub block_data_i: BlockData,
+    /// q of a context may be loaded.
+    pub operands_i: Operands,
+    /// The lower half of the banks is not for streamed tiles; constant while anything is in flight.
+    pub pinned_i: bool,
     /// A word for the banks.
     pub fill_i: BankFill,
     /// Its bytes.
     pub fill_data_i: Vec<Uint<8>>,
+    /// The array is not attention's.
+    pub gemv_i: bool,
+    /// GEMV: asks for stationary operands.
+    pub gemv_feed_i: FeedTag,
+    /// GEMV: a beat.
+    pub gemv_beat_i: Beat,
+    /// Its scales, by segment.
+    pub gemv_scales_i: Vec<LaneByte>,
+    /// Its elements, by lane.
+    pub gemv_elements_i: Vec<Uint<8>>,
     /// There is room for a whole head's results.
     pub out_ready_i: bool,
     /// Clear flags and counters.
@@ -98,12 +113,20 @@ pub struct Inputs {
 pub struct Outputs {
     /// A command would be taken.
     pub command_ready_o: bool,
+    /// A head begins.
+    pub started_o: HeadStart,
+    /// What is known of it.
+    pub started_info_o: HeadInfo,
     /// A head of which no row sees a key.
     pub refused_o: HeadStart,
     /// A fill would be taken.
     pub fill_ready_o: bool,
+    /// This word is in the banks.
+    pub written_o: BankFill,
     /// All words of a tile that was filled in have been asked for.
     pub released_o: bool,
+    /// Per row: a result of the last segment, of GEMV or of K.
+    pub result_o: Vec<ResultOut>,
     /// Names the results of this cycle.
     pub attended_o: Attended,
     /// Per row: a result, as binary32.
@@ -124,6 +147,11 @@ fn chains(blocks: &BlockScales, int8: bool, part: Uint<2>) -> LaneByte {
     let (lo, hi) = if int8 { (part, part) } else { (2 * part, 2 * part + 1) };
     // Index bits beyond the blocks do not count.
     LaneByte { lo: codes[lo % codes.len()], hi: codes[hi % codes.len()] }
+}
+
+/// Both, of which one is zero: who does not have the array brings zeros.
+fn merged<T: Bits>(a: T, b: T) -> T {
+    T::from_bits(a.to_bits() | b.to_bits())
 }
 
 /// Collects what is known to be `len` values: flattened iterators do not tell, and this happens at every clock.
@@ -179,6 +207,11 @@ impl AttentionEngine {
         }
     }
 
+    /// Per row: a result of the last segment, of GEMV or of K.
+    pub fn results(&self) -> impl Iterator<Item = ResultOut> {
+        self.array.results().skip(self.geometry.segments - 1).step_by(self.geometry.segments)
+    }
+
     /// The score that a segment's softmax of one row takes: each group's leaves at its own segment, else at the last.
     /// Slot bit 5 says that the head has groups.
     fn score(&self, results: &[ResultOut], row: usize, segment: usize) -> ResultOut {
@@ -192,9 +225,10 @@ impl AttentionEngine {
     }
 
     /// Scores of one segment: row 0's finds its tile and token, the other rows' follow. Returns whether a tile is complete.
-    fn clock_segment(&mut self, s: usize, results: &[ResultOut], i: &Inputs) -> bool {
+    fn clock_segment(&mut self, s: usize, results: &[ResultOut], feed: FeedTag, i: &Inputs) -> bool {
         let geometry = self.geometry;
-        let score = self.score(results, 0, s);
+        let mut score = self.score(results, 0, s);
+        score.valid &= !i.gemv_i;
         let beat = score.slot.0 % 32;
         let tile = self.fetch.tiles()[usize::from(self.segments[s].tile_q.0)];
         let scored = score.valid && beat == tile.beats_last.0;
@@ -217,7 +251,7 @@ impl AttentionEngine {
             let used = if int8 { parts } else { 2 * parts };
             score_scales.codes_mut()[used..].fill(Uint(0));
         }
-        let feed_tag = segment.feed.as_ref().map_or_else(|| self.issue.feed(), DelayLine::output);
+        let feed_tag = segment.feed.as_ref().map_or(feed, DelayLine::output);
         let mut feed_now = FeedControl { tag: feed_tag, scale: LaneByte::default() };
         if feed_tag.valid {
             let mut blocks = BlockScales::new(geometry);
@@ -229,7 +263,7 @@ impl AttentionEngine {
         for r in (0..geometry.rows).rev() {
             let segment = &self.segments[s];
             let control = if r == 0 { now } else { segment.score_rows.tap(r - 1) };
-            let feed = if r == 0 { feed_now } else { segment.feed_rows.tap(r - 1) };
+            let feed_row = if r == 0 { feed_now } else { segment.feed_rows.tap(r - 1) };
             let mut scales = score_scales;
             if r > 0 {
                 for (code, line) in scales.codes_mut().iter_mut().zip(&segment.scale_rows) {
@@ -241,10 +275,15 @@ impl AttentionEngine {
                 score_tag_i: control.tag,
                 visible_i: self.heads.sees(control.head, r, control.position),
                 scales_i: scales,
-                feed_tag_i: feed.tag,
-                feed_scale_i: feed.scale,
-                operand_write_i: i.operand_write_i,
-                operand_i: i.operand_i[r * geometry.segments + s],
+                feed_tag_i: feed_row.tag,
+                feed_scale_i: feed_row.scale,
+                block_i: OperandBlock {
+                    valid: i.block_i.valid
+                        && i.block_i.rows.0 >> r & 1 == 1
+                        && i.block_i.segments.0 >> s & 1 == 1,
+                    ..i.block_i
+                },
+                block_data_i: i.block_data_i,
                 clear_flags_i: i.clear_i,
             };
             self.segments[s].rows[r].clock(&inputs);
@@ -258,7 +297,7 @@ impl AttentionEngine {
         }
         segment.feed_rows.clock(feed_now);
         if let Some(line) = &mut segment.feed {
-            line.clock(self.issue.feed());
+            line.clock(feed);
         }
         scored
     }
@@ -292,10 +331,11 @@ impl AttentionEngine {
     fn array_inputs(&self, i: &Inputs, acc_read_i: AccRead) -> systolic_array::Inputs {
         let Geometry { rows, segments, .. } = self.geometry;
         let softmax = || (0..rows).flat_map(|r| self.segments.iter().map(move |s| s.rows[r].outputs()));
+        let elements = self.issue.elements().zip(&i.gemv_elements_i).map(|(a, b)| merged(a, *b));
         systolic_array::Inputs {
-            beat_i: self.issue.beat(),
-            elements_i: vector(self.geometry.lanes(), self.issue.elements()),
-            scales_i: self.issue.scales().collect(),
+            beat_i: merged(self.issue.beat(), i.gemv_beat_i),
+            elements_i: vector(self.geometry.lanes(), elements),
+            scales_i: self.issue.scales().zip(&i.gemv_scales_i).map(|(a, b)| merged(a, *b)).collect(),
             p_i: vector(rows * segments, softmax().map(|o| o.p_o)),
             tile_exponent_i: vector(2 * rows * segments, softmax().flat_map(|o| o.tile_exponent_o)),
             acc_read_i,
@@ -313,7 +353,8 @@ impl Block for AttentionEngine {
         Inputs {
             positions_i: vec![Wide(0); rows],
             rows_i: vec![false; rows],
-            operand_i: vec![LaneByte::default(); rows * segments],
+            gemv_scales_i: vec![LaneByte::default(); segments],
+            gemv_elements_i: vec![Uint(0); self.geometry.lanes()],
             fill_data_i: vec![Uint(0); self.geometry.word_bytes()],
             ..Inputs::default()
         }
@@ -334,9 +375,13 @@ impl Block for AttentionEngine {
         let attended = normaliser.attended_o;
         Outputs {
             command_ready_o: self.heads.command_ready(),
+            started_o: self.heads.started(),
+            started_info_o: self.heads.heads()[usize::from(self.heads.started().head.0)],
             refused_o: self.heads.refused(),
             fill_ready_o: self.banks.fill_ready(),
+            written_o: self.banks.written(),
             released_o: self.fetch.released(),
+            result_o: self.results().collect(),
             attended_o: attended,
             poisoned_o: attended.valid && self.poisoned_q[usize::from(attended.head.0)],
             head_done_o: normaliser.head_done_o,
@@ -353,7 +398,7 @@ impl Block for AttentionEngine {
         let word_tag = self.word_tag.output();
         assert_eq!(word.valid, word_tag.valid, "INV_ENGINE_1");
         let data = vector(self.geometry.word_bytes(), self.banks.word_data());
-        let committed = self.banks.committed();
+        let written = self.banks.written();
         let head_end = self.issue.head_end();
         let tile_done = self.issue.tile_done();
         let released = self.issue.release();
@@ -373,15 +418,17 @@ impl Block for AttentionEngine {
             clear_flags_i: i.clear_i,
         };
 
+        let feed = merged(self.issue.feed(), i.gemv_feed_i);
         let mut scored = false;
         for s in (0..segments).rev() {
             // Segment 0's count is the one that matters.
-            scored = self.clock_segment(s, &results, i);
+            scored = self.clock_segment(s, &results, feed, i);
         }
         let (beat_tag, key_scales) = self.clock_words(&data);
         self.issue.clock(&issue_sequencer::Inputs {
             started_i: started,
             heads_i: self.heads.heads(),
+            operands_i: i.operands_i,
             tag_i: beat_tag,
             scales_i: &key_scales,
             elements_i: &data,
@@ -397,12 +444,12 @@ impl Block for AttentionEngine {
         self.fetch.clock(&fetch_sequencer::Inputs {
             started_i: started,
             heads_i: *self.heads.heads(),
-            committed_i: committed,
+            written_i: written,
             release_i: released,
             tile_done_i: self.tile_done.output(),
         });
         self.tile_done.clock(tile_done);
-        self.banks.advance(read, i.fill_i, &i.fill_data_i, i.clear_i);
+        self.banks.advance(i.pinned_i, read, i.fill_i, &i.fill_data_i, i.clear_i);
         if started.valid {
             self.poisoned_q[usize::from(started.head.0)] = false;
         }
@@ -512,8 +559,15 @@ impl Visit for Inputs {
         v.bits("command_i", &mut self.command_i);
         v.packed("positions_i", &mut self.positions_i);
         v.packed("rows_i", &mut self.rows_i);
-        v.bits("operand_write_i", &mut self.operand_write_i);
-        v.packed("operand_i", &mut self.operand_i);
+        v.bits("block_i", &mut self.block_i);
+        v.packed("block_data_i", &mut self.block_data_i);
+        v.bits("operands_i", &mut self.operands_i);
+        v.bits("pinned_i", &mut self.pinned_i);
+        v.bits("gemv_i", &mut self.gemv_i);
+        v.bits("gemv_feed_i", &mut self.gemv_feed_i);
+        v.bits("gemv_beat_i", &mut self.gemv_beat_i);
+        v.packed("gemv_scales_i", &mut self.gemv_scales_i);
+        v.packed("gemv_elements_i", &mut self.gemv_elements_i);
         v.bits("fill_i", &mut self.fill_i);
         v.packed("fill_data_i", &mut self.fill_data_i);
         v.bits("out_ready_i", &mut self.out_ready_i);
@@ -524,9 +578,13 @@ impl Visit for Inputs {
 impl Visit for Outputs {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         v.bits("command_ready_o", &mut self.command_ready_o);
+        v.bits("started_o", &mut self.started_o);
+        v.bits("started_info_o", &mut self.started_info_o);
         v.bits("refused_o", &mut self.refused_o);
         v.bits("fill_ready_o", &mut self.fill_ready_o);
+        v.bits("written_o", &mut self.written_o);
         v.bits("released_o", &mut self.released_o);
+        v.packed("result_o", &mut self.result_o);
         v.bits("attended_o", &mut self.attended_o);
         v.packed("values_o", &mut self.values_o);
         v.bits("poisoned_o", &mut self.poisoned_o);

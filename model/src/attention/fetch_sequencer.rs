@@ -9,7 +9,7 @@ use super::types::{
 use crate::array::Geometry;
 use crate::block::{Uint, Visit, Visitor, Wide, low_u16};
 use crate::packed_struct;
-use crate::sram::types::{BankRead, WORD_ADDRESS_BITS};
+use crate::sram::types::{BankFill, BankRead, Region, WORD_ADDRESS_BITS};
 
 packed_struct! {
     /// Where K or V stands.
@@ -30,6 +30,7 @@ struct Step {
     token: Position,
     next_token: Position,
     address: Uint<WORD_ADDRESS_BITS>,
+    value_address: Uint<WORD_ADDRESS_BITS>,
 }
 
 packed_struct! {
@@ -57,8 +58,8 @@ pub struct Inputs {
     pub started_i: HeadStart,
     /// What is known of each head.
     pub heads_i: [HeadInfo; CONTEXTS],
-    /// All words of one more tile are in the banks.
-    pub committed_i: bool,
+    /// This word is in the banks.
+    pub written_i: BankFill,
     /// A beat left the FIFO.
     pub release_i: bool,
     /// Nobody needs the oldest tile's slot any more.
@@ -76,7 +77,8 @@ pub struct FetchSequencer {
     ahead_q: Uint<2>,
     busy_q: [bool; TILE_SLOTS],
     oldest_q: Uint<2>,
-    granted_q: Uint<16>,
+    key_end_q: Uint<WORD_ADDRESS_BITS>,
+    value_end_q: Uint<WORD_ADDRESS_BITS>,
     used_q: Uint<7>,
     tiles_q: [TileInfo; TILE_SLOTS],
     read_q: BankRead,
@@ -97,7 +99,8 @@ impl FetchSequencer {
             ahead_q: Uint(0),
             busy_q: [false; TILE_SLOTS],
             oldest_q: Uint(0),
-            granted_q: Uint(0),
+            key_end_q: Uint(0),
+            value_end_q: Uint(0),
             used_q: Uint(0),
             tiles_q: [TileInfo::default(); TILE_SLOTS],
             read_q: BankRead::default(),
@@ -136,8 +139,12 @@ impl FetchSequencer {
         let mask = (1 << POSITION_BITS) - 1;
         let left = head.limit.0.wrapping_sub(token.0) & mask;
         let tokens = shape.tile_tokens() as u64;
-        let index = token.0 / tokens;
+        // A head that is streamed begins with the first tile that it needs.
+        let first = if head.resident { 0 } else { head.origin.0 };
+        let index = (token.0.wrapping_sub(first) & mask) / tokens;
         let offset = index.wrapping_mul(shape.tile_words(head.int8) as u64);
+        let address = head.base.0.wrapping_add(low_u16(offset));
+        let values = 2 * shape.scale_words(head.int8) + 32 * shape.parts;
         Step {
             int8: head.int8,
             parts_last: Uint(low_u16(shape.parts as u64 - 1)),
@@ -145,8 +152,26 @@ impl FetchSequencer {
             head_last: left <= tokens,
             token,
             next_token: Wide((token.0 + tokens) & mask),
-            address: Uint(head.base.0.wrapping_add(low_u16(offset))),
+            address: Uint(address),
+            value_address: Uint(address.wrapping_add(low_u16(values as u64))),
         }
+    }
+
+    /// May K be walked, may V?
+    fn next_run(&self, heads: &[HeadInfo; CONTEXTS]) -> (bool, bool) {
+        let (key_context, value_context) = (usize::from(self.key_q.head.0), usize::from(self.value_q.head.0));
+        let (key_head, value_head) = (&heads[key_context], &heads[value_context]);
+        let key_there =
+            || key_head.resident || there(self.next_step(&self.key_q, key_head).address, self.key_end_q);
+        let value_there = || {
+            value_head.resident
+                || there(self.next_step(&self.value_q, value_head).value_address, self.value_end_q)
+        };
+        let key_go = self.pending_q[key_context]
+            && self.ahead_q.0 < TILES_AHEAD
+            && !self.busy_q[usize::from(self.key_q.tile.0)]
+            && key_there();
+        (key_go, self.ahead_q.0 != 0 && value_there())
     }
 
     /// Advances by one clock.
@@ -158,22 +183,22 @@ impl FetchSequencer {
         let element = matches!(current.kind, WordKind::Key | WordKind::Value);
         let halves_last = u16::from(!current.int8 && current.beats_last.0 >= 16);
         let words_last = if element { current.beats_last.0 } else { halves_last };
-        let advance = current.active && (!element || usize::from(self.used_q.0) < BEAT_FIFO_DEPTH);
+        let address = word_address(&current);
+        let resident = i.heads_i[usize::from(current.head.0)].resident;
+        let words_end = if current.kind == WordKind::Value { self.value_end_q } else { self.key_end_q };
+        let advance = current.active
+            && (!element || usize::from(self.used_q.0) < BEAT_FIFO_DEPTH)
+            && (resident || there(address, words_end));
         let phase_end = current.part == current.parts_last && current.beat.0 == words_last;
         let tile_end = advance && phase_end && element;
         let choose = !current.active || tile_end;
-        let key_go = self.pending_q[usize::from(self.key_q.head.0)]
-            && self.ahead_q.0 < TILES_AHEAD
-            && !self.busy_q[usize::from(self.key_q.tile.0)]
-            && (i.heads_i[usize::from(self.key_q.head.0)].resident || self.granted_q.0 != 0);
-        let value_go = self.ahead_q.0 != 0;
+        let (key_go, value_go) = if choose { self.next_run(&i.heads_i) } else { (false, false) };
 
         self.read_q = BankRead::default();
         self.tag_q = WordTag::default();
-        let resident = i.heads_i[usize::from(current.head.0)].resident;
         self.released_q = tile_end && current.kind == WordKind::Value && !resident;
         if advance {
-            self.read_q = BankRead { valid: true, address: word_address(&current) };
+            self.read_q = BankRead { valid: true, streamed: !resident, address };
             self.tag_q = WordTag {
                 valid: true,
                 kind: current.kind,
@@ -202,7 +227,12 @@ impl FetchSequencer {
             }
         }
 
-        self.granted_q = Uint(self.granted_q.0.wrapping_add(u16::from(i.committed_i)));
+        let behind = Uint(i.written_i.address.0.wrapping_add(1));
+        match i.written_i.region {
+            Region::Key if i.written_i.valid => self.key_end_q = behind,
+            Region::Value if i.written_i.valid => self.value_end_q = behind,
+            _ => {}
+        }
         self.used_q = Uint(self.used_q.0 + u16::from(advance && element) - u16::from(i.release_i));
         if choose {
             self.current_q.active = false;
@@ -231,9 +261,6 @@ impl FetchSequencer {
         let slot = usize::from(walk.tile.0);
         self.tiles_q[slot] = TileInfo { head: walk.head, beats_last: step.beats_last, origin: step.token };
         self.busy_q[slot] = true;
-        if !heads[usize::from(walk.head.0)].resident {
-            self.granted_q = Uint(self.granted_q.0 - 1);
-        }
         self.ahead_q = Uint(self.ahead_q.0 + 1);
         if step.head_last {
             self.pending_q[usize::from(walk.head.0)] = false;
@@ -281,6 +308,11 @@ fn walked(walk: &Walk, step: &Step) -> Walk {
     }
 }
 
+/// Is a word of a streamed tile there? Less than half of all addresses lies between it and the end.
+const fn there(address: Uint<WORD_ADDRESS_BITS>, words_end: Uint<WORD_ADDRESS_BITS>) -> bool {
+    address.0.wrapping_sub(words_end.0) >> (WORD_ADDRESS_BITS - 1) == 1
+}
+
 /// Address of the word that the current tile has come to.
 fn word_address(current: &Current) -> Uint<WORD_ADDRESS_BITS> {
     let parts = current.parts_last.0 + 1;
@@ -305,7 +337,8 @@ impl Visit for FetchSequencer {
         v.bits("ahead_q", &mut self.ahead_q);
         v.packed("busy_q", &mut self.busy_q);
         v.bits("oldest_q", &mut self.oldest_q);
-        v.bits("granted_q", &mut self.granted_q);
+        v.bits("key_end_q", &mut self.key_end_q);
+        v.bits("value_end_q", &mut self.value_end_q);
         v.bits("used_q", &mut self.used_q);
         v.packed("tiles_q", &mut self.tiles_q);
         v.bits("read_q", &mut self.read_q);

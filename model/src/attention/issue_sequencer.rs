@@ -4,8 +4,8 @@
 use super::beat_fifo::{BeatFifo, Index};
 use super::head_table::following;
 use super::types::{
-    CONTEXTS, FEED_LATENCY, FeedTag, HeadEnd, HeadInfo, HeadShape, HeadStart, POSITION_BITS, WordKind,
-    WordTag,
+    CONTEXTS, FEED_LATENCY, FeedTag, HeadEnd, HeadInfo, HeadShape, HeadStart, Operands, POSITION_BITS,
+    WordKind, WordTag,
 };
 use crate::array::Geometry;
 use crate::array::types::{Beat, FLOAT_LATENCY, LaneByte, Mode, SEGMENT_LANES};
@@ -57,6 +57,8 @@ pub struct Inputs<'a> {
     pub started_i: HeadStart,
     /// What is known of each head.
     pub heads_i: &'a [HeadInfo; CONTEXTS],
+    /// q of a context may be loaded.
+    pub operands_i: Operands,
     /// A beat for the FIFO.
     pub tag_i: WordTag,
     /// Its scales, by segment.
@@ -77,6 +79,8 @@ pub struct IssueSequencer {
     late: DelayLine<Slot>,
     load_q: Load,
     pending_q: [bool; CONTEXTS],
+    ready_q: [bool; CONTEXTS],
+    chunk_q: [Uint<7>; CONTEXTS],
     loaded_q: [bool; 2],
     key_bank_q: bool,
     grouped_q: bool,
@@ -102,6 +106,8 @@ impl IssueSequencer {
             late: DelayLine::new(FEED_LATENCY),
             load_q: Load::default(),
             pending_q: [false; CONTEXTS],
+            ready_q: [false; CONTEXTS],
+            chunk_q: [Uint(0); CONTEXTS],
             loaded_q: [false; 2],
             key_bank_q: false,
             grouped_q: false,
@@ -196,20 +202,27 @@ impl IssueSequencer {
         let mut feed = FeedTag::default();
         let key_bank = self.bank(&tag);
         let load = self.load_q;
-        let load_now =
-            self.pending_q[usize::from(load.head.0)] && !self.loaded_q[usize::from(load.bank)] && !value;
+        let context = usize::from(load.head.0);
+        let load_now = self.pending_q[context]
+            && self.ready_q[context]
+            && !self.loaded_q[usize::from(load.bank)]
+            && !value;
         if load_now {
             slot.beat.pe.load = true;
             slot.beat.pe.load_bank = load.bank;
             slot.beat.pe.load_count = load.count;
             feed.load = true;
-            feed.load_head = load.head;
-            feed.load_part = load.part;
+            feed.load_chunk = Uint((self.chunk_q[context].0 + load.part.0) & 127);
             feed.load_count = load.count;
             self.advance_load(i.heads_i);
         }
         if i.started_i.valid {
             self.pending_q[usize::from(i.started_i.head.0)] = true;
+        }
+        if i.operands_i.valid {
+            let context = usize::from(i.operands_i.head.0);
+            self.ready_q[context] = true;
+            self.chunk_q[context] = i.operands_i.chunk;
         }
 
         let since = |count: Uint<6>| Uint(if count.0 == SPACING { SPACING } else { count.0 + 1 });
@@ -255,6 +268,7 @@ impl IssueSequencer {
                 self.load_q.midway = false;
                 self.load_q.head = following(load.head);
                 self.pending_q[usize::from(load.head.0)] = false;
+                self.ready_q[usize::from(load.head.0)] = false;
             }
         }
     }
@@ -338,6 +352,8 @@ impl Visit for IssueSequencer {
         v.leave();
         v.bits("load_q", &mut self.load_q);
         v.packed("pending_q", &mut self.pending_q);
+        v.packed("ready_q", &mut self.ready_q);
+        v.packed("chunk_q", &mut self.chunk_q);
         v.packed("loaded_q", &mut self.loaded_q);
         v.bits("key_bank_q", &mut self.key_bank_q);
         v.bits("grouped_q", &mut self.grouped_q);

@@ -176,12 +176,12 @@ impl PQuantiser {
         }
     }
 
-    /// `load_head_o`, `load_part_o`, `load_count_o`.
+    /// `load_chunk_o`, `load_count_o`.
     #[must_use]
     #[inline]
-    pub fn load(&self) -> (Uint<2>, Uint<2>, Uint<6>) {
+    pub fn load(&self) -> (Uint<7>, Uint<6>) {
         let tag = &self.tag_q[1];
-        (tag.load_head, tag.load_part, tag.load_count)
+        (tag.load_chunk, tag.load_count)
     }
 
     /// Where the maximum of a chain's V block lies: FP4 has a block per chain, INT8 one for both.

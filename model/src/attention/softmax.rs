@@ -2,11 +2,11 @@
 //! Mirror of `rtl/attention/softmax.sv`.
 
 use super::exp2::Exp2;
+use super::operand_file::{BlockData, OperandFile};
 use super::p_quantiser::{self, BlockScales, PQuantiser};
-use super::q_file::QFile;
-use super::types::{EXP2_LATENCY, FeedTag, OperandWrite, ScoreTag, SoftmaxFlags, TileSum, Weight};
+use super::types::{EXP2_LATENCY, FeedTag, OperandBlock, ScoreTag, SoftmaxFlags, TileSum, Weight};
 use crate::array::Geometry;
-use crate::array::types::LaneByte;
+use crate::array::types::{LaneByte, SEGMENT_LANES};
 use crate::block::{Block, Int, Uint, Visit, Visitor};
 use crate::common::DelayLine;
 use crate::numerics::Float36;
@@ -20,7 +20,7 @@ pub struct Softmax {
     visible: DelayLine<bool>,
     scales: Vec<DelayLine<Uint<8>>>,
     quantiser: PQuantiser,
-    operands: QFile,
+    operands: OperandFile,
     clamped_q: bool,
 }
 
@@ -39,10 +39,10 @@ pub struct Inputs {
     pub feed_tag_i: FeedTag,
     /// Of the beat's V blocks.
     pub feed_scale_i: LaneByte,
-    /// Where `operand_i` goes.
-    pub operand_write_i: OperandWrite,
-    /// A stationary operand.
-    pub operand_i: LaneByte,
+    /// A block of a stationary operand of this row and segment.
+    pub block_i: OperandBlock,
+    /// Its elements.
+    pub block_data_i: BlockData,
     /// Clear the sticky flags.
     pub clear_flags_i: bool,
 }
@@ -71,8 +71,8 @@ impl Inputs {
             scales_i: BlockScales::new(geometry),
             feed_tag_i: FeedTag::default(),
             feed_scale_i: LaneByte::default(),
-            operand_write_i: OperandWrite::default(),
-            operand_i: LaneByte::default(),
+            block_i: OperandBlock::default(),
+            block_data_i: [Uint(0); SEGMENT_LANES],
             clear_flags_i: false,
         }
     }
@@ -89,7 +89,7 @@ impl Softmax {
             visible: DelayLine::new(EXP2_LATENCY),
             scales: vec![DelayLine::new(EXP2_LATENCY); 2 * geometry.chain_parts()],
             quantiser: PQuantiser::new(geometry),
-            operands: QFile::new(geometry),
+            operands: OperandFile::default(),
             clamped_q: false,
         }
     }
@@ -117,7 +117,7 @@ impl Block for Softmax {
         let clamped = tag.valid && visible && power.clamped;
         self.clamped_q = clamped || (self.clamped_q && !i.clear_flags_i);
 
-        let (head, part, count) = self.quantiser.load();
+        let (chunk, count) = self.quantiser.load();
         let mut scales = BlockScales::new(self.geometry);
         for (scale, line) in scales.codes_mut().iter_mut().zip(&mut self.scales) {
             *scale = line.output();
@@ -133,10 +133,10 @@ impl Block for Softmax {
             scales_i: scales,
             feed_tag_i: i.feed_tag_i,
             feed_scale_i: i.feed_scale_i,
-            operand_i: self.operands.read(head, part, count),
+            operand_i: self.operands.read(chunk, count),
             clear_flags_i: i.clear_flags_i,
         });
-        self.operands.clock(i.operand_write_i, i.operand_i);
+        self.operands.clock(i.block_i, &i.block_data_i);
 
         self.exp2.clock(i.score_i);
         self.tag.clock(i.score_tag_i);
@@ -192,8 +192,8 @@ impl Visit for Inputs {
         v.packed("scales_i", self.scales_i.codes_mut());
         v.bits("feed_tag_i", &mut self.feed_tag_i);
         v.bits("feed_scale_i", &mut self.feed_scale_i);
-        v.bits("operand_write_i", &mut self.operand_write_i);
-        v.bits("operand_i", &mut self.operand_i);
+        v.bits("block_i", &mut self.block_i);
+        v.packed("block_data_i", &mut self.block_data_i);
         v.bits("clear_flags_i", &mut self.clear_flags_i);
     }
 }

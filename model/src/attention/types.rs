@@ -44,7 +44,7 @@ packed_struct! {
         window: Wide<POSITION_BITS>,
         /// Keys of the session.
         tokens: Wide<POSITION_BITS>,
-        /// Where tile 0 lies or would lie.
+        /// Where tile 0 lies; when not resident, where the first tile lies that a row sees.
         base: Uint<WORD_ADDRESS_BITS>,
     }
 }
@@ -72,7 +72,7 @@ packed_struct! {
         origin: Wide<POSITION_BITS>,
         /// After the last token that a row sees.
         limit: Wide<POSITION_BITS>,
-        /// Where tile 0 lies or would lie.
+        /// Where tile 0 lies; when not resident, where the first tile lies that a row sees.
         base: Uint<WORD_ADDRESS_BITS>,
     }
 }
@@ -238,10 +238,6 @@ packed_struct! {
         acc_bank: bool,
         /// The slot carries a stationary operand instead.
         load: bool,
-        /// Context.
-        load_head: Uint<2>,
-        /// Part of q.
-        load_part: Uint<2>,
         /// Chunk of the stationary operand.
         load_chunk: Uint<7>,
         /// Lane, or 32 for the scale.
@@ -272,20 +268,6 @@ packed_struct! {
         clamped: bool,
         /// A V block with scale code 255 contributed +0.
         nan_scale: bool,
-    }
-}
-
-packed_struct! {
-    /// Writes one entry of the stationary operands.
-    pub struct OperandWrite {
-        /// There is one.
-        valid: bool,
-        /// Context.
-        head: Uint<2>,
-        /// Part of q.
-        part: Uint<2>,
-        /// Lane, or 32 for the scale.
-        count: Uint<6>,
     }
 }
 
@@ -391,7 +373,6 @@ pub fn packed_structs() -> Vec<NamedStruct> {
         named::<FeedTag>("feed_tag_t"),
         named::<TileSum>("tile_sum_t"),
         named::<SoftmaxFlags>("softmax_flags_t"),
-        named::<OperandWrite>("operand_write_t"),
         named::<OperandBlock>("operand_block_t"),
         named::<Operands>("operands_t"),
         named::<HeadEnd>("head_end_t"),

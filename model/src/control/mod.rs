@@ -3,3 +3,4 @@
 
 pub mod csr;
 pub mod types;
+pub mod work_queue;

@@ -4,7 +4,9 @@
 use super::bank::Bank;
 use super::secded_decode::secded_decode;
 use super::secded_encode::secded_encode;
-use super::types::{BANKS, BankErrors, BankFill, BankRead, BankWord, CODEWORD_BYTES, WORD_ADDRESS_BITS};
+use super::types::{
+    BANKS, BankErrors, BankFill, BankRead, BankWord, CODEWORD_BYTES, Region, WORD_ADDRESS_BITS, ring_address,
+};
 use crate::array::Geometry;
 use crate::block::{Block, Uint, Visit, Visitor, Wide, low_u16};
 
@@ -25,7 +27,7 @@ pub struct BankGroup {
     word_address_q: Uint<WORD_ADDRESS_BITS>,
     corrected_q: Vec<bool>,
     uncorrectable_q: Vec<bool>,
-    committed_q: bool,
+    written_q: BankFill,
     errors_q: BankErrors,
 }
 
@@ -39,6 +41,8 @@ struct Column {
 /// Input ports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
+    /// The lower half is not for words of streamed tiles; constant while anything is in flight.
+    pub pinned_i: bool,
     /// Read this word.
     pub read_i: BankRead,
     /// Write this word ...
@@ -58,8 +62,8 @@ pub struct Outputs {
     pub word_data_o: Vec<Uint<8>>,
     /// A fill would be taken.
     pub fill_ready_o: bool,
-    /// A fill with `commit` was written.
-    pub committed_o: bool,
+    /// A fill was written: this one.
+    pub written_o: BankFill,
     /// Counters of wrong bits.
     pub errors_o: BankErrors,
 }
@@ -103,7 +107,7 @@ impl BankGroup {
             word_address_q: Uint(0),
             corrected_q: vec![false; columns],
             uncorrectable_q: vec![false; columns],
-            committed_q: false,
+            written_q: BankFill::default(),
             errors_q: BankErrors::default(),
         }
     }
@@ -125,10 +129,10 @@ impl BankGroup {
         !self.fill_q[usize::from(self.tail_q.0)].valid
     }
 
-    /// A fill with `commit` was written.
+    /// A fill was written: this one.
     #[must_use]
-    pub const fn committed(&self) -> bool {
-        self.committed_q
+    pub const fn written(&self) -> BankFill {
+        self.written_q
     }
 
     /// Counters of wrong bits.
@@ -138,12 +142,20 @@ impl BankGroup {
     }
 
     /// Advances by one clock; the arguments are the input ports.
-    pub fn advance(&mut self, read: BankRead, fill: BankFill, fill_data: &[Uint<8>], clear_errors: bool) {
+    pub fn advance(
+        &mut self,
+        pinned: bool,
+        mut read: BankRead,
+        fill: BankFill,
+        fill_data: &[Uint<8>],
+        clear_errors: bool,
+    ) {
+        read.address = ring_address(self.geometry.words(), pinned && read.streamed, read.address);
         // Everything below reads registers of before this clock, from the outputs back to the inputs.
         self.count_errors(clear_errors);
         self.take_word();
         let accept = fill.valid && self.fill_ready();
-        self.write_head(read);
+        self.write_head(read, pinned);
         if read.valid {
             self.banks[bank_of(read.address)].read(index_of(self.geometry, read.address));
         }
@@ -171,7 +183,7 @@ impl BankGroup {
 
     /// What the banks read in the last cycle, decoded.
     fn take_word(&mut self) {
-        let BankRead { valid, address } = self.read_q;
+        let BankRead { valid, address, .. } = self.read_q;
         self.corrected_q.fill(false);
         self.uncorrectable_q.fill(false);
         if valid {
@@ -189,17 +201,19 @@ impl BankGroup {
     }
 
     /// The head of the queue into its bank, unless a read takes that.
-    fn write_head(&mut self, read: BankRead) {
+    fn write_head(&mut self, read: BankRead, pinned: bool) {
         let at = usize::from(self.head_q.0);
         let head = self.fill_q[at];
-        let write = head.valid && !(read.valid && bank_of(read.address) == bank_of(head.address));
+        let streamed = head.region != Region::Resident;
+        let address = ring_address(self.geometry.words(), pinned && streamed, head.address);
+        let write = head.valid && !(read.valid && bank_of(read.address) == bank_of(address));
         if write {
             let codewords = self.columns.iter().map(|c| (c.queue_q[at], secded_encode(c.queue_q[at])));
-            self.banks[bank_of(head.address)].write(index_of(self.geometry, head.address), codewords);
+            self.banks[bank_of(address)].write(index_of(self.geometry, address), codewords);
             self.fill_q[at].valid = false;
             self.head_q = Uint((self.head_q.0 + 1) % 4);
         }
-        self.committed_q = write && head.commit;
+        self.written_q = if write { head } else { BankFill::default() };
     }
 }
 
@@ -216,13 +230,13 @@ impl Block for BankGroup {
             word_o: self.word(),
             word_data_o: self.word_data().collect(),
             fill_ready_o: self.fill_ready(),
-            committed_o: self.committed(),
+            written_o: self.written(),
             errors_o: self.errors(),
         }
     }
 
     fn clock(&mut self, i: &Inputs) {
-        self.advance(i.read_i, i.fill_i, &i.fill_data_i, i.clear_errors_i);
+        self.advance(i.pinned_i, i.read_i, i.fill_i, &i.fill_data_i, i.clear_errors_i);
     }
 
     fn reset(&mut self) {
@@ -259,13 +273,14 @@ impl Visit for BankGroup {
         }
         v.packed("corrected_q", &mut self.corrected_q);
         v.packed("uncorrectable_q", &mut self.uncorrectable_q);
-        v.bits("committed_q", &mut self.committed_q);
+        v.bits("written_q", &mut self.written_q);
         v.bits("errors_q", &mut self.errors_q);
     }
 }
 
 impl Visit for Inputs {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
+        v.bits("pinned_i", &mut self.pinned_i);
         v.bits("read_i", &mut self.read_i);
         v.bits("fill_i", &mut self.fill_i);
         v.packed("fill_data_i", &mut self.fill_data_i);
@@ -278,7 +293,7 @@ impl Visit for Outputs {
         v.bits("word_o", &mut self.word_o);
         v.packed("word_data_o", &mut self.word_data_o);
         v.bits("fill_ready_o", &mut self.fill_ready_o);
-        v.bits("committed_o", &mut self.committed_o);
+        v.bits("written_o", &mut self.written_o);
         v.bits("errors_o", &mut self.errors_o);
     }
 }

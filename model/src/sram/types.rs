@@ -2,7 +2,7 @@
 //! Mirror of the banks' part of `rtl/tandem_pkg.sv`. `tests/package.rs` compares the two.
 
 use crate::array::types::{NamedStruct, named};
-use crate::block::{Bits, Format, Uint};
+use crate::block::{Bits, Format, Uint, low_u16};
 use crate::packed_struct;
 
 /// Banks of a bank group.
@@ -19,6 +19,8 @@ packed_struct! {
     pub struct BankRead {
         /// There is one.
         valid: bool,
+        /// Of a tile that is streamed.
+        streamed: bool,
         /// Which word.
         address: Uint<WORD_ADDRESS_BITS>,
     }
@@ -40,8 +42,7 @@ pub enum Region {
 
 impl Bits for Region {
     const WIDTH: u32 = 2;
-    const FORMAT: Format =
-        Format::Enum(&["RegionResident", "RegionKey", "RegionValue", "RegionReserved"]);
+    const FORMAT: Format = Format::Enum(&["RegionResident", "RegionKey", "RegionValue", "RegionReserved"]);
     #[inline(always)]
     fn to_bits(self) -> u64 {
         match self {
@@ -66,8 +67,6 @@ packed_struct! {
     pub struct BankFill {
         /// There is one.
         valid: bool,
-        /// The last word of a tile.
-        commit: bool,
         /// What it belongs to.
         region: Region,
         /// Which word.
@@ -95,6 +94,14 @@ packed_struct! {
         /// Address of the first of them.
         first_uncorrectable: Uint<WORD_ADDRESS_BITS>,
     }
+}
+
+/// Where a word of a streamed tile lies in `words` words of banks, whose lower half is taken when `pinned`
+/// (`ring_address` of the package).
+#[must_use]
+pub fn ring_address(words: usize, pinned: bool, address: Uint<WORD_ADDRESS_BITS>) -> Uint<WORD_ADDRESS_BITS> {
+    let half = low_u16(words as u64 / 2);
+    if pinned { Uint(address.0 & (half - 1) | half) } else { address }
 }
 
 /// The structs that a test compares with the RTL's.

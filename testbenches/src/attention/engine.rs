@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 
 use tandem_model::array::Geometry;
-use tandem_model::array::types::{LaneByte, SEGMENT_LANES};
+use tandem_model::array::types::SEGMENT_LANES;
 use tandem_model::attention::attention_engine::{AttentionEngine, Inputs, Outputs};
-use tandem_model::attention::types::{AttentionFlags, CONTEXTS, Command, OperandWrite};
+use tandem_model::attention::operand_file::BlockData;
+use tandem_model::attention::types::{AttentionFlags, CONTEXTS, Command, OperandBlock, Operands};
 use tandem_model::block::{Block, Uint, Wide, low_u16};
 use tandem_model::reference::attention::visible_keys;
 use tandem_model::sram::types::{BankErrors, BankFill, Region};
@@ -115,11 +116,11 @@ impl Job<'_> {
 /// Words of one tile to be filled in.
 #[derive(Clone, Debug)]
 struct FillTile {
-    words: VecDeque<(u16, Vec<u8>)>,
+    words: VecDeque<(u16, Region, Vec<u8>)>,
     /// Room that it takes until it is released.
     stride: usize,
-    /// The engine is told that it is complete.
-    commit: bool,
+    /// It stays, and takes no part in the ring.
+    resident: bool,
 }
 
 struct Running {
@@ -141,8 +142,10 @@ pub struct EngineDriver<'a> {
     /// Heads since reset: names the context of the next one.
     contexts: usize,
     fills: VecDeque<FillTile>,
-    /// Address of the next tile that is filled in, and room taken by those that are not released.
+    /// Address of the next tile that is filled in, behind the last one that was streamed, and room taken by those that are
+    /// not released. Addresses count on beyond the banks' words, which are a power of two.
     ring: usize,
+    streamed: usize,
     taken: VecDeque<usize>,
     used: usize,
     /// A word was offered and not taken.
@@ -168,6 +171,7 @@ impl<'a> EngineDriver<'a> {
             contexts: 0,
             fills: VecDeque::new(),
             ring: 0,
+            streamed: 0,
             taken: VecDeque::new(),
             used: 0,
             fill_offered: false,
@@ -189,7 +193,7 @@ impl<'a> EngineDriver<'a> {
         self.fills.clear();
         self.fill_offered = false;
         self.taken.clear();
-        (self.contexts, self.ring, self.used) = (0, 0, 0);
+        (self.contexts, self.ring, self.streamed, self.used) = (0, 0, 0, 0);
         Ok(())
     }
 
@@ -233,13 +237,14 @@ impl<'a> EngineDriver<'a> {
     /// Gives up what lies in the banks: what comes next is put at `start`. Nothing may be running.
     pub fn forget(&mut self, start: usize) {
         self.taken.clear();
-        (self.ring, self.used) = (start, 0);
+        self.ring = self.streamed.next_multiple_of(self.geometry.words()) + start;
+        self.used = 0;
     }
 
     /// Words of the banks that are still free for [`EngineDriver::keep`].
     #[must_use]
     pub const fn room(&self) -> usize {
-        self.geometry.words() - self.ring
+        self.geometry.words() - self.ring % self.geometry.words()
     }
 
     /// One clock without commands and fills: the flags of a result are up a clock after it.
@@ -280,13 +285,13 @@ impl<'a> EngineDriver<'a> {
     pub fn keep(&mut self, session: &Session, pages: &[Tile]) -> Result<u16, DutError> {
         let layout = PageLayout::of(session, self.geometry);
         let words = pages.len() * layout.stride();
-        if self.ring + words > self.geometry.words() {
-            let free = self.geometry.words() - self.ring;
+        if words > self.room() {
+            let free = self.room();
             return Err(format!("the session takes {words} words, the banks have {free} left").into());
         }
         let base = self.ring;
         let needed = Needed { first: 0, tokens: session.tokens() };
-        self.queue_fills(layout, pages, needed, false);
+        self.queue_fills(layout, pages, needed, true);
         while !self.fills.is_empty() {
             let mut inputs = self.idle.clone();
             self.drive_fill(&mut inputs, false);
@@ -299,20 +304,29 @@ impl<'a> EngineDriver<'a> {
         Ok(low_u16(base as u64))
     }
 
-    /// Queues the words of the tiles from `needed.first` on. Returns where tile 0 lies or would lie.
-    fn queue_fills(&mut self, layout: PageLayout, pages: &[Tile], needed: Needed, commit: bool) -> u16 {
-        let (stride, capacity) = (layout.stride(), self.geometry.words());
-        let base = low_u16((self.ring as u64).wrapping_sub((needed.first * stride) as u64));
+    /// Queues the words of the tiles from `needed.first` on. Returns where that one lies.
+    fn queue_fills(&mut self, layout: PageLayout, pages: &[Tile], needed: Needed, resident: bool) -> u16 {
+        let stride = layout.stride();
+        let base = low_u16(self.ring as u64);
+        let values = layout.element_word(true, 0, 0);
         let tiles = needed.tokens.div_ceil(layout.tile_tokens());
         for (n, tile) in pages[needed.first..][..tiles].iter().enumerate() {
             let start = self.ring;
             let tokens = (needed.tokens - n * layout.tile_tokens()).min(layout.tile_tokens());
             let words = layout.words(tokens).into_iter().map(|word| {
                 let bytes = tile.words[word].clone().expect("a word of the tile's tokens is stored");
-                (low_u16(((start + word) % capacity) as u64), bytes)
+                let region = match resident {
+                    true => Region::Resident,
+                    false if word < values => Region::Key,
+                    false => Region::Value,
+                };
+                (low_u16((start + word) as u64), region, bytes)
             });
-            self.fills.push_back(FillTile { words: words.collect(), stride, commit });
-            self.ring = (start + stride) % capacity;
+            self.fills.push_back(FillTile { words: words.collect(), stride, resident });
+            self.ring += stride;
+        }
+        if !resident {
+            self.streamed = self.ring;
         }
         base
     }
@@ -321,7 +335,7 @@ impl<'a> EngineDriver<'a> {
     fn drive_fill(&mut self, inputs: &mut Inputs, hold: bool) {
         let capacity = self.geometry.words();
         let Some(tile) = self.fills.front_mut() else { return };
-        let starts = tile.commit && tile.stride > 0;
+        let starts = !tile.resident && tile.stride > 0;
         if starts && self.used + tile.stride > capacity {
             return;
         }
@@ -334,9 +348,9 @@ impl<'a> EngineDriver<'a> {
             self.taken.push_back(tile.stride);
             tile.stride = 0;
         }
-        let (address, bytes) = &tile.words[0];
+        let (address, region, bytes) = &tile.words[0];
         let last = tile.words.len() == 1;
-        inputs.fill_i = BankFill { valid: true, commit: tile.commit && last, region: Region::default(), address: Uint(*address) };
+        inputs.fill_i = BankFill { valid: true, region: *region, address: Uint(*address) };
         inputs.fill_data_i = bytes.iter().map(|&b| Uint(u16::from(b))).collect();
         self.fill_offered = !self.outputs.fill_ready_o;
         if self.outputs.fill_ready_o {
@@ -347,32 +361,30 @@ impl<'a> EngineDriver<'a> {
         }
     }
 
-    /// Entries of q for all rows: part by part the lanes, then the scales.
-    fn operands(&self, job: &Job<'_>, head: usize) -> VecDeque<(OperandWrite, Vec<LaneByte>)> {
+    /// Blocks of q for all rows: part by part, rows that are not in use with zeros.
+    fn operands(&self, job: &Job<'_>, head: usize) -> VecDeque<(OperandBlock, BlockData)> {
         let geometry = self.geometry;
         let layout = job.session.layout(geometry);
-        let byte = |row: usize, block: usize, count: usize| {
-            job.queries.rows.get(row).map_or(0, |blocks| {
-                let block = &blocks[block];
-                block.elements.get(count).map_or_else(|| block.scale.code(), |e| e.code())
-            })
-        };
         let mut all = VecDeque::new();
         for part in 0..layout.parts {
-            for count in 0..=SEGMENT_LANES {
-                let write = OperandWrite {
-                    valid: true,
-                    head: Uint(low_u16((head % CONTEXTS) as u64)),
-                    part: Uint(low_u16(part as u64)),
-                    count: Uint(low_u16(count as u64)),
-                };
-                let wires = |row: usize, s: usize| {
-                    let chain =
-                        |chain| Uint(u16::from(byte(row, layout.block(geometry, part, s, chain), count)));
-                    LaneByte { lo: chain(0), hi: chain(1) }
-                };
-                let at = (0..geometry.rows).flat_map(|r| (0..geometry.segments).map(move |s| (r, s)));
-                all.push_back((write, at.map(|(r, s)| wires(r, s)).collect()));
+            let chunk = Uint(first_chunk(head).0 + low_u16(part as u64));
+            for row in 0..geometry.rows {
+                for (s, chain) in (0..geometry.segments).flat_map(|s| [(s, 0), (s, 1)]) {
+                    let block = job.queries.rows.get(row);
+                    let block = block.map(|blocks| &blocks[layout.block(geometry, part, s, chain)]);
+                    let write = OperandBlock {
+                        valid: true,
+                        rows: Uint(1 << row),
+                        segments: Uint(1 << s),
+                        chains: Uint(1 << chain),
+                        chunk,
+                        scale: Uint(block.map_or(0, |b| u16::from(b.scale.code()))),
+                    };
+                    let data = std::array::from_fn(|lane| {
+                        Uint(block.map_or(0, |b| u16::from(b.elements[lane].code())))
+                    });
+                    all.push_back((write, data));
+                }
             }
         }
         all
@@ -409,7 +421,7 @@ impl<'a> EngineDriver<'a> {
             let layout = PageLayout::of(job.session, self.geometry);
             bases.push(match (job.resident, needed) {
                 (Some(base), _) => base,
-                (None, Some(needed)) => self.queue_fills(layout, job.pages, needed, true),
+                (None, Some(needed)) => self.queue_fills(layout, job.pages, needed, false),
                 (None, None) => 0,
             });
             let read = needed.map_or_else(Traffic::default, |n| traffic(layout, n));
@@ -437,7 +449,7 @@ impl<'a> EngineDriver<'a> {
                 context
             })
             .collect();
-        let mut operands = VecDeque::new();
+        let (mut operands, mut loads) = (VecDeque::new(), VecDeque::new());
         let (mut written, mut given, mut done) = (0, 0, 0);
         let mut running: VecDeque<Running> = VecDeque::new();
         let (mut offered, mut ended) = (false, VecDeque::new());
@@ -469,6 +481,10 @@ impl<'a> EngineDriver<'a> {
                 }
                 if !offered {
                     let context = low_u16((contexts[given] % CONTEXTS) as u64);
+                    if job.needed(self.geometry).is_some() {
+                        let chunk = first_chunk(contexts[given]);
+                        loads.push_back(Operands { valid: true, head: Uint(context), chunk });
+                    }
                     running.push_back(Running {
                         index: given,
                         head_dim: job.session.head_dim,
@@ -478,9 +494,15 @@ impl<'a> EngineDriver<'a> {
                     given += 1;
                 }
             }
-            if let Some((write, data)) = operands.pop_front() {
-                inputs.operand_write_i = write;
-                inputs.operand_i = data;
+            // With the command at the earliest.
+            if !holds[1]
+                && let Some(load) = loads.pop_front()
+            {
+                inputs.operands_i = load;
+            }
+            if let Some((block, data)) = operands.pop_front() {
+                inputs.block_i = block;
+                inputs.block_data_i = data;
                 written += usize::from(operands.is_empty());
             }
             self.clock(inputs)?;
@@ -569,6 +591,11 @@ impl<'a> EngineDriver<'a> {
         }
         Ok(None)
     }
+}
+
+/// Where q of a head is put: a context has room for four chunks.
+fn first_chunk(head: usize) -> Uint<7> {
+    Uint(low_u16((4 * (head % CONTEXTS)) as u64))
 }
 
 fn wrong(what: &str) -> DutError {
