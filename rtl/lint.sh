@@ -15,6 +15,7 @@ for geometry in 8,2 3,1 2,4; do
   rows=${geometry%,*} segments=${geometry#*,}
   wall array/systolic_array.sv --top-module systolic_array "-GRows=$rows" "-GSegments=$segments"
   wall array/segment_edge.sv --top-module segment_edge "-GSegments=$segments"
+  wall control/command_unit.sv --top-module command_unit "-GRows=$rows" "-GSegments=$segments" -GBankWords=256
   wall sram/bank_group.sv --top-module bank_group "-GSegments=$segments" -GBankWords=256
   wall attention/softmax.sv --top-module softmax "-GSegments=$segments"
   # A head of more than two groups is not supported.
@@ -32,6 +33,7 @@ done
 for ports in 3 7; do
   wall collective/collective.sv --top-module collective "-GPorts=$ports" -GVectorWords=256
 done
+wall control/counters.sv --top-module counters -GWidth=48
 wall memory/axi_reader.sv --top-module axi_reader -GDepth=256 -GBurstWords=16
 
 echo "verible-verilog-lint"

@@ -133,6 +133,16 @@ fn reader_in_lockstep() {
 }
 
 #[test]
+fn command_units_in_lockstep() {
+    rtl_equals_model(Kind::Control);
+}
+
+#[test]
+fn counters_in_lockstep() {
+    rtl_equals_model(Kind::Counters);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

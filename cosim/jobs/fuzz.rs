@@ -6,6 +6,7 @@ use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
+use tandem_testbenches::control::{ControlBench, CountersBench};
 use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
@@ -74,6 +75,8 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Collective => campaign(&CollectiveBench { geometry: device.geometry }, device, options),
             Kind::Csr => campaign(&CsrBench::default(), device, options),
             Kind::Reader => campaign(&ReaderBench, device, options),
+            Kind::Control => campaign(&ControlBench { geometry: device.geometry }, device, options),
+            Kind::Counters => campaign(&CountersBench, device, options),
         }?;
         each(&report);
         reports.push(report);

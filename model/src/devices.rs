@@ -10,6 +10,8 @@ use crate::attention::normaliser::Normaliser;
 use crate::attention::softmax::Softmax;
 use crate::block::Block;
 use crate::collective::collective::{Collective, VECTOR_WORDS};
+use crate::control::command_unit::CommandUnit;
+use crate::control::counters::{COUNTER_WIDTH, Counters};
 use crate::control::csr::Csr;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
@@ -54,11 +56,15 @@ pub enum Kind {
     Csr,
     /// `axi_reader`.
     Reader,
+    /// `command_unit`.
+    Control,
+    /// `counters`.
+    Counters,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -71,6 +77,8 @@ impl Kind {
         Self::Collective,
         Self::Csr,
         Self::Reader,
+        Self::Control,
+        Self::Counters,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -84,7 +92,7 @@ impl Kind {
             Self::Attention => &["attention", "array", "sram"],
             Self::Framer | Self::Link => &["link"],
             Self::Collective => &["collective", "array"],
-            Self::Csr => &["control"],
+            Self::Csr | Self::Control | Self::Counters => &["control"],
             Self::Reader => &["memory"],
         }
     }
@@ -105,6 +113,8 @@ impl Kind {
             Self::Collective => "collective",
             Self::Csr => "csr",
             Self::Reader => "reader",
+            Self::Control => "control",
+            Self::Counters => "counters",
         }
     }
 }
@@ -121,8 +131,8 @@ const SMALL: Geometry = Geometry::ALL[0];
 const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
-    /// All devices. The float adder, the framer, the registers and the AXI reader have no geometry and stand once.
-    pub const ALL: [Self; 20] = [
+    /// All devices. The float adder, the framer, the registers, the AXI reader and the counters have no geometry and stand once.
+    pub const ALL: [Self; 23] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -143,6 +153,9 @@ impl Device {
         Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
         Self { name: "csr", kind: Kind::Csr, geometry: SMALL },
         Self { name: "axi_reader", kind: Kind::Reader, geometry: SMALL },
+        Self { name: "command_unit_small", kind: Kind::Control, geometry: SMALL },
+        Self { name: "command_unit_slim", kind: Kind::Control, geometry: SLIM },
+        Self { name: "counters", kind: Kind::Counters, geometry: SMALL },
     ];
 
     /// The device called `name`.
@@ -177,6 +190,8 @@ impl Device {
             Kind::Collective => "collective",
             Kind::Csr => "csr",
             Kind::Reader => "axi_reader",
+            Kind::Control => "command_unit",
+            Kind::Counters => "counters",
         }
     }
 
@@ -189,10 +204,13 @@ impl Device {
             Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
             Kind::Array | Kind::Normaliser => vec![("Rows", rows), ("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
-            Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
+            Kind::Attention | Kind::Control => {
+                vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)]
+            }
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
             Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
+            Kind::Counters => vec![("Width", COUNTER_WIDTH)],
         }
     }
 
@@ -208,7 +226,9 @@ impl Device {
             | Kind::Framer
             | Kind::Link
             | Kind::Csr
-            | Kind::Reader => &[],
+            | Kind::Reader
+            | Kind::Control
+            | Kind::Counters => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -230,6 +250,8 @@ impl Device {
             Kind::Collective => with.run(self, Collective::new(self.geometry)),
             Kind::Csr => with.run(self, Csr::default()),
             Kind::Reader => with.run(self, Reader::default()),
+            Kind::Control => with.run(self, CommandUnit::new(self.geometry)),
+            Kind::Counters => with.run(self, Counters::default()),
         }
     }
 }

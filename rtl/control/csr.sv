@@ -30,26 +30,32 @@ module csr
   input  core_error_t                  error_i,
   input  logic [63:0]                  counter_i,        // the counter that counter_select_o names
   output logic                         enable_o,
+  output logic                         pinned_o,          // the lower half of the banks is not streamed to
   output logic                         soft_reset_o,     // for one cycle
   output logic [AxiAddressBits-1:0]    command_base_o,
   output logic [3:0]                   ring_size_log2_o,
   output logic [AxiAddressBits-1:0]    completion_base_o,
+  output logic [AxiAddressBits-1:0]    bounds_base_o,     // where commands may write
+  output logic [AxiAddressBits-1:0]    bounds_limit_o,    // the first address behind
   output doorbell_t                    doorbell_o,
   output logic [CounterSelectBits-1:0] counter_select_o
 );
 
   localparam logic [1:0]  SlaveError = 2'd2;
   localparam logic [31:0] Id         = 32'h444e_4154;
-  localparam logic [31:0] Version    = 32'd1;
+  localparam logic [31:0] Version    = 32'd2;
   // Bits of an address that a base does not have: both rings begin at a multiple of the port's words.
   localparam int unsigned BaseShift  = $clog2(AxiBytes);
   // Bits of an address that are in the register of its high half.
   localparam int unsigned HighBits   = AxiAddressBits - 32;
 
   logic                              enable_d, enable_q;
+  logic                              pinned_d, pinned_q;
   logic                              soft_reset_d, soft_reset_q;
   logic [AxiAddressBits-1:BaseShift] command_base_d, command_base_q;
   logic [AxiAddressBits-1:BaseShift] completion_base_d, completion_base_q;
+  logic [AxiAddressBits-1:BaseShift] bounds_base_d, bounds_base_q;
+  logic [AxiAddressBits-1:BaseShift] bounds_limit_d, bounds_limit_q;
   logic                        [3:0] ring_size_log2_d, ring_size_log2_q;
   doorbell_t                         doorbell_d, doorbell_q;
   interrupts_t                       status_d, status_q;
@@ -80,10 +86,13 @@ module csr
     doorbell_fits = 32'(waiting) <= (32'd1 << ring_size_log2_q);
 
     enable_d           = enable_q;
+    pinned_d           = pinned_q;
     soft_reset_d       = 1'b0;
     command_base_d     = command_base_q;
     ring_size_log2_d   = ring_size_log2_q;
     completion_base_d  = completion_base_q;
+    bounds_base_d      = bounds_base_q;
+    bounds_limit_d     = bounds_limit_q;
     interrupt_enable_d = interrupt_enable_q;
     counter_select_d   = counter_select_q;
     cleared            = '0;
@@ -94,6 +103,7 @@ module csr
         CsrControl: begin
           enable_d     = (enable_q & keep[0]) | data[0];
           soft_reset_d = data[1];
+          pinned_d     = (pinned_q & keep[2]) | data[2];
         end
         CsrCommandBaseLo: begin
           command_base_d[31:BaseShift] =
@@ -118,6 +128,22 @@ module csr
         CsrCounterSelect: begin
           counter_select_d =
               (counter_select_q & keep[CounterSelectBits-1:0]) | data[CounterSelectBits-1:0];
+        end
+        CsrBoundsBaseLo: begin
+          bounds_base_d[31:BaseShift] =
+              (bounds_base_q[31:BaseShift] & keep[31:BaseShift]) | data[31:BaseShift];
+        end
+        CsrBoundsBaseHi: begin
+          bounds_base_d[AxiAddressBits-1:32] =
+              (bounds_base_q[AxiAddressBits-1:32] & keep[HighBits-1:0]) | data[HighBits-1:0];
+        end
+        CsrBoundsLimitLo: begin
+          bounds_limit_d[31:BaseShift] =
+              (bounds_limit_q[31:BaseShift] & keep[31:BaseShift]) | data[31:BaseShift];
+        end
+        CsrBoundsLimitHi: begin
+          bounds_limit_d[AxiAddressBits-1:32] =
+              (bounds_limit_q[AxiAddressBits-1:32] & keep[HighBits-1:0]) | data[HighBits-1:0];
         end
         default: refused = 1'b1;
       endcase
@@ -178,7 +204,7 @@ module csr
         CsrId:               r_d.data = Id;
         CsrVersion:          r_d.data = Version;
         CsrGeometry:         r_d.data = geometry_i;
-        CsrControl:          r_d.data = 32'(enable_q);
+        CsrControl:          r_d.data = {29'd0, pinned_q, 1'b0, enable_q};
         CsrStatus:           r_d.data = {29'd0, error_q.valid, busy, idle_i};
         CsrCommandBaseLo:    r_d.data = command_base_o[31:0];
         CsrCommandBaseHi:    r_d.data = 32'(command_base_o[AxiAddressBits-1:32]);
@@ -197,6 +223,10 @@ module csr
           counter_high_d = counter[63:32];
         end
         CsrCounterHi:        r_d.data = counter_high_q;
+        CsrBoundsBaseLo:     r_d.data = bounds_base_o[31:0];
+        CsrBoundsBaseHi:     r_d.data = 32'(bounds_base_o[AxiAddressBits-1:32]);
+        CsrBoundsLimitLo:    r_d.data = bounds_limit_o[31:0];
+        CsrBoundsLimitHi:    r_d.data = 32'(bounds_limit_o[AxiAddressBits-1:32]);
         default:             r_d.response = SlaveError;
       endcase
     end
@@ -209,10 +239,13 @@ module csr
       b_q                <= '0;
       r_q                <= '0;
       enable_q           <= '0;
+      pinned_q           <= '0;
       soft_reset_q       <= '0;
       command_base_q     <= '0;
       ring_size_log2_q   <= '0;
       completion_base_q  <= '0;
+      bounds_base_q      <= '0;
+      bounds_limit_q     <= '0;
       doorbell_q         <= '0;
       status_q           <= '0;
       interrupt_enable_q <= '0;
@@ -226,10 +259,13 @@ module csr
       b_q                <= b_d;
       r_q                <= r_d;
       enable_q           <= enable_d;
+      pinned_q           <= pinned_d;
       soft_reset_q       <= soft_reset_d;
       command_base_q     <= command_base_d;
       ring_size_log2_q   <= ring_size_log2_d;
       completion_base_q  <= completion_base_d;
+      bounds_base_q      <= bounds_base_d;
+      bounds_limit_q     <= bounds_limit_d;
       doorbell_q         <= doorbell_d;
       status_q           <= status_d;
       interrupt_enable_q <= interrupt_enable_d;
@@ -248,10 +284,13 @@ module csr
   assign r_o               = r_q;
   assign interrupt_o       = (status_q & interrupt_enable_q) != '0;
   assign enable_o          = enable_q;
+  assign pinned_o          = pinned_q;
   assign soft_reset_o      = soft_reset_q;
   assign command_base_o    = {command_base_q, {BaseShift{1'b0}}};
   assign ring_size_log2_o  = ring_size_log2_q;
   assign completion_base_o = {completion_base_q, {BaseShift{1'b0}}};
+  assign bounds_base_o     = {bounds_base_q, {BaseShift{1'b0}}};
+  assign bounds_limit_o    = {bounds_limit_q, {BaseShift{1'b0}}};
   assign doorbell_o        = doorbell_q;
   assign counter_select_o  = counter_select_q;
 

@@ -6,6 +6,7 @@ pub mod array;
 pub mod attention;
 mod bench;
 pub mod collective;
+pub mod control;
 pub mod csr;
 mod dut;
 pub mod float;

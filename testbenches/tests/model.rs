@@ -14,6 +14,7 @@ use tandem_model::sram::types::{BankFill, BankRead, Region};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
+use tandem_testbenches::control::{ControlBench, CountersBench};
 use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
@@ -188,6 +189,18 @@ fn collectives_reduce_and_gather_as_the_reference_does() {
 #[test]
 fn registers_of_the_host_answer_as_a_map_does() {
     model_answers_as_the_reference(&CsrBench::default());
+}
+
+#[test]
+fn commands_are_carried_out_once_and_in_order() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&ControlBench { geometry });
+    }
+}
+
+#[test]
+fn counters_count_what_happens() {
+    model_answers_as_the_reference(&CountersBench);
 }
 
 #[test]

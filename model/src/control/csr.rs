@@ -3,10 +3,11 @@
 
 use super::types::{
     AxiLiteAddress, AxiLiteRead, AxiLiteResponse, AxiLiteWrite, COMMAND_INDEX_BITS, COUNTER_SELECT_BITS,
-    CSR_COMMAND_BASE_HI, CSR_COMMAND_BASE_LO, CSR_COMPLETION_BASE_HI, CSR_COMPLETION_BASE_LO, CSR_CONSUMER,
-    CSR_CONTROL, CSR_COUNTER_HI, CSR_COUNTER_LO, CSR_COUNTER_SELECT, CSR_DOORBELL, CSR_ERROR_CODE,
-    CSR_ERROR_INDEX, CSR_GEOMETRY, CSR_ID, CSR_INTERRUPT_ENABLE, CSR_INTERRUPT_STATUS, CSR_RING_SIZE_LOG2,
-    CSR_STATUS, CSR_VERSION, CoreError, CoreGeometry, Doorbell, Interrupts,
+    CSR_BOUNDS_BASE_HI, CSR_BOUNDS_BASE_LO, CSR_BOUNDS_LIMIT_HI, CSR_BOUNDS_LIMIT_LO, CSR_COMMAND_BASE_HI,
+    CSR_COMMAND_BASE_LO, CSR_COMPLETION_BASE_HI, CSR_COMPLETION_BASE_LO, CSR_CONSUMER, CSR_CONTROL,
+    CSR_COUNTER_HI, CSR_COUNTER_LO, CSR_COUNTER_SELECT, CSR_DOORBELL, CSR_ERROR_CODE, CSR_ERROR_INDEX,
+    CSR_GEOMETRY, CSR_ID, CSR_INTERRUPT_ENABLE, CSR_INTERRUPT_STATUS, CSR_RING_SIZE_LOG2, CSR_STATUS,
+    CSR_VERSION, CoreError, CoreGeometry, Doorbell, Interrupts,
 };
 use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide, low_u16};
 use crate::memory::types::{AXI_ADDRESS_BITS, AXI_BYTES};
@@ -15,7 +16,7 @@ use crate::memory::types::{AXI_ADDRESS_BITS, AXI_BYTES};
 const SLAVE_ERROR: Uint<2> = Uint(2);
 /// `TAND`.
 const ID: u64 = 0x444e_4154;
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Bits of an address that a base does not have.
 const BASE_SHIFT: u32 = AXI_BYTES.trailing_zeros();
 /// Bits of a base.
@@ -29,10 +30,13 @@ pub struct Csr {
     b_q: AxiLiteResponse,
     r_q: AxiLiteRead,
     enable_q: bool,
+    pinned_q: bool,
     soft_reset_q: bool,
     command_base_q: Wide<BASE_BITS>,
     ring_size_log2_q: Uint<4>,
     completion_base_q: Wide<BASE_BITS>,
+    bounds_base_q: Wide<BASE_BITS>,
+    bounds_limit_q: Wide<BASE_BITS>,
     doorbell_q: Doorbell,
     status_q: Interrupts,
     interrupt_enable_q: Interrupts,
@@ -86,6 +90,8 @@ pub struct Outputs {
     pub interrupt_o: bool,
     /// The core takes commands.
     pub enable_o: bool,
+    /// The lower half of the banks is not used for streaming.
+    pub pinned_o: bool,
     /// The core forgets what it does; for one cycle.
     pub soft_reset_o: bool,
     /// Where the command ring lies.
@@ -94,6 +100,10 @@ pub struct Outputs {
     pub ring_size_log2_o: Uint<4>,
     /// Where completions are written.
     pub completion_base_o: Wide<AXI_ADDRESS_BITS>,
+    /// Where commands may write.
+    pub bounds_base_o: Wide<AXI_ADDRESS_BITS>,
+    /// The first address behind.
+    pub bounds_limit_o: Wide<AXI_ADDRESS_BITS>,
     /// How far the host is.
     pub doorbell_o: Doorbell,
     /// Which counter is wanted.
@@ -127,6 +137,7 @@ impl Csr {
         match self.aw_q.address.0 {
             CSR_CONTROL => {
                 self.enable_q = bool::from_bits(merge(self.enable_q.to_bits()));
+                self.pinned_q = bool::from_bits(merge(self.pinned_q.to_bits() << 2) >> 2);
                 self.soft_reset_q = data >> 1 & 1 == 1;
             }
             CSR_COMMAND_BASE_LO => self.command_base_q = based(self.command_base_q, false, merge),
@@ -140,6 +151,10 @@ impl Csr {
             CSR_DOORBELL => {}
             CSR_COMPLETION_BASE_LO => self.completion_base_q = based(self.completion_base_q, false, merge),
             CSR_COMPLETION_BASE_HI => self.completion_base_q = based(self.completion_base_q, true, merge),
+            CSR_BOUNDS_BASE_LO => self.bounds_base_q = based(self.bounds_base_q, false, merge),
+            CSR_BOUNDS_BASE_HI => self.bounds_base_q = based(self.bounds_base_q, true, merge),
+            CSR_BOUNDS_LIMIT_LO => self.bounds_limit_q = based(self.bounds_limit_q, false, merge),
+            CSR_BOUNDS_LIMIT_HI => self.bounds_limit_q = based(self.bounds_limit_q, true, merge),
             CSR_INTERRUPT_STATUS => effects.cleared = Interrupts::from_bits(data),
             CSR_INTERRUPT_ENABLE => {
                 self.interrupt_enable_q = Interrupts::from_bits(merge(self.interrupt_enable_q.to_bits()));
@@ -162,7 +177,7 @@ impl Csr {
             CSR_ID => Some(ID),
             CSR_VERSION => Some(VERSION),
             CSR_GEOMETRY => Some(i.geometry_i.to_bits()),
-            CSR_CONTROL => Some(self.enable_q.to_bits()),
+            CSR_CONTROL => Some(self.pinned_q.to_bits() << 2 | self.enable_q.to_bits()),
             CSR_STATUS => Some(self.error_q.valid.to_bits() << 2 | busy.to_bits() << 1 | i.idle_i.to_bits()),
             CSR_COMMAND_BASE_LO => Some(low(out.command_base_o.0)),
             CSR_COMMAND_BASE_HI => Some(out.command_base_o.0 >> 32),
@@ -171,6 +186,10 @@ impl Csr {
             CSR_CONSUMER => Some(i.consumer_i.to_bits()),
             CSR_COMPLETION_BASE_LO => Some(low(out.completion_base_o.0)),
             CSR_COMPLETION_BASE_HI => Some(out.completion_base_o.0 >> 32),
+            CSR_BOUNDS_BASE_LO => Some(low(out.bounds_base_o.0)),
+            CSR_BOUNDS_BASE_HI => Some(out.bounds_base_o.0 >> 32),
+            CSR_BOUNDS_LIMIT_LO => Some(low(out.bounds_limit_o.0)),
+            CSR_BOUNDS_LIMIT_HI => Some(out.bounds_limit_o.0 >> 32),
             CSR_INTERRUPT_STATUS => Some(self.status_q.to_bits()),
             CSR_INTERRUPT_ENABLE => Some(self.interrupt_enable_q.to_bits()),
             CSR_ERROR_CODE => Some(self.error_q.code.to_bits()),
@@ -203,10 +222,13 @@ impl Block for Csr {
             r_o: self.r_q,
             interrupt_o: self.status_q.to_bits() & self.interrupt_enable_q.to_bits() != 0,
             enable_o: self.enable_q,
+            pinned_o: self.pinned_q,
             soft_reset_o: self.soft_reset_q,
             command_base_o: Wide(self.command_base_q.0 << BASE_SHIFT),
             ring_size_log2_o: self.ring_size_log2_q,
             completion_base_o: Wide(self.completion_base_q.0 << BASE_SHIFT),
+            bounds_base_o: Wide(self.bounds_base_q.0 << BASE_SHIFT),
+            bounds_limit_o: Wide(self.bounds_limit_q.0 << BASE_SHIFT),
             doorbell_o: self.doorbell_q,
             counter_select_o: self.counter_select_q,
         }
@@ -288,10 +310,13 @@ impl Visit for Csr {
         v.bits("b_q", &mut self.b_q);
         v.bits("r_q", &mut self.r_q);
         v.bits("enable_q", &mut self.enable_q);
+        v.bits("pinned_q", &mut self.pinned_q);
         v.bits("soft_reset_q", &mut self.soft_reset_q);
         v.bits("command_base_q", &mut self.command_base_q);
         v.bits("ring_size_log2_q", &mut self.ring_size_log2_q);
         v.bits("completion_base_q", &mut self.completion_base_q);
+        v.bits("bounds_base_q", &mut self.bounds_base_q);
+        v.bits("bounds_limit_q", &mut self.bounds_limit_q);
         v.bits("doorbell_q", &mut self.doorbell_q);
         v.bits("status_q", &mut self.status_q);
         v.bits("interrupt_enable_q", &mut self.interrupt_enable_q);
@@ -327,10 +352,13 @@ impl Visit for Outputs {
         v.bits("r_o", &mut self.r_o);
         v.bits("interrupt_o", &mut self.interrupt_o);
         v.bits("enable_o", &mut self.enable_o);
+        v.bits("pinned_o", &mut self.pinned_o);
         v.bits("soft_reset_o", &mut self.soft_reset_o);
         v.bits("command_base_o", &mut self.command_base_o);
         v.bits("ring_size_log2_o", &mut self.ring_size_log2_o);
         v.bits("completion_base_o", &mut self.completion_base_o);
+        v.bits("bounds_base_o", &mut self.bounds_base_o);
+        v.bits("bounds_limit_o", &mut self.bounds_limit_o);
         v.bits("doorbell_o", &mut self.doorbell_o);
         v.bits("counter_select_o", &mut self.counter_select_o);
     }

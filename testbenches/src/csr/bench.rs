@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use tandem_model::block::{Bits, Uint, Wide, low_u16};
 use tandem_model::control::csr::{Csr, Inputs, Outputs};
 use tandem_model::control::types::{
-    AxiLiteAddress, AxiLiteRead, AxiLiteResponse, AxiLiteWrite, CSR_COMMAND_BASE_HI, CSR_COMMAND_BASE_LO,
+    AxiLiteAddress, AxiLiteRead, AxiLiteResponse, AxiLiteWrite, CSR_BOUNDS_BASE_HI, CSR_BOUNDS_BASE_LO,
+    CSR_BOUNDS_LIMIT_HI, CSR_BOUNDS_LIMIT_LO, CSR_COMMAND_BASE_HI, CSR_COMMAND_BASE_LO,
     CSR_COMPLETION_BASE_HI, CSR_COMPLETION_BASE_LO, CSR_CONTROL, CSR_COUNTER_LO, CSR_COUNTER_SELECT,
     CSR_DOORBELL, CSR_INTERRUPT_ENABLE, CSR_INTERRUPT_STATUS, CSR_RING_SIZE_LOG2, CoreError, CoreGeometry,
     Doorbell,
@@ -395,11 +396,14 @@ impl<'a> Driver<'a> {
                 data: Wide(data.unwrap_or(0).into()),
             }),
             interrupt_o: self.map.interrupt(),
-            enable_o: get(CSR_CONTROL) != 0,
+            enable_o: get(CSR_CONTROL) & 1 != 0,
+            pinned_o: get(CSR_CONTROL) & 4 != 0,
             soft_reset_o: self.soft_reset,
             command_base_o: base(CSR_COMMAND_BASE_HI, CSR_COMMAND_BASE_LO),
             ring_size_log2_o: Uint(low(CSR_RING_SIZE_LOG2)),
             completion_base_o: base(CSR_COMPLETION_BASE_HI, CSR_COMPLETION_BASE_LO),
+            bounds_base_o: base(CSR_BOUNDS_BASE_HI, CSR_BOUNDS_BASE_LO),
+            bounds_limit_o: base(CSR_BOUNDS_LIMIT_HI, CSR_BOUNDS_LIMIT_LO),
             doorbell_o: Doorbell { valid: self.rung, producer: Uint(low(CSR_DOORBELL)) },
             counter_select_o: Uint(low(CSR_COUNTER_SELECT)),
         }
