@@ -10,6 +10,7 @@ use crate::attention::normaliser::Normaliser;
 use crate::attention::softmax::Softmax;
 use crate::block::Block;
 use crate::collective::collective::{Collective, VECTOR_WORDS};
+use crate::compute::stream_unit::StreamUnit;
 use crate::control::csr::Csr;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
@@ -54,11 +55,13 @@ pub enum Kind {
     Csr,
     /// `axi_reader`.
     Reader,
+    /// `stream_unit`.
+    Stream,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -71,6 +74,7 @@ impl Kind {
         Self::Collective,
         Self::Csr,
         Self::Reader,
+        Self::Stream,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -86,6 +90,7 @@ impl Kind {
             Self::Collective => &["collective", "array"],
             Self::Csr => &["control"],
             Self::Reader => &["memory"],
+            Self::Stream => &["compute"],
         }
     }
 
@@ -105,6 +110,7 @@ impl Kind {
             Self::Collective => "collective",
             Self::Csr => "csr",
             Self::Reader => "reader",
+            Self::Stream => "stream",
         }
     }
 }
@@ -122,7 +128,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers and the AXI reader have no geometry and stand once.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -143,6 +149,8 @@ impl Device {
         Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
         Self { name: "csr", kind: Kind::Csr, geometry: SMALL },
         Self { name: "axi_reader", kind: Kind::Reader, geometry: SMALL },
+        Self { name: "stream_unit_small", kind: Kind::Stream, geometry: SMALL },
+        Self { name: "stream_unit_slim", kind: Kind::Stream, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -177,6 +185,7 @@ impl Device {
             Kind::Collective => "collective",
             Kind::Csr => "csr",
             Kind::Reader => "axi_reader",
+            Kind::Stream => "stream_unit",
         }
     }
 
@@ -193,6 +202,7 @@ impl Device {
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
             Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
+            Kind::Stream => vec![("Segments", segments), ("Rows", rows), ("BankWords", bank_words)],
         }
     }
 
@@ -208,7 +218,8 @@ impl Device {
             | Kind::Framer
             | Kind::Link
             | Kind::Csr
-            | Kind::Reader => &[],
+            | Kind::Reader
+            | Kind::Stream => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -230,6 +241,7 @@ impl Device {
             Kind::Collective => with.run(self, Collective::new(self.geometry)),
             Kind::Csr => with.run(self, Csr::default()),
             Kind::Reader => with.run(self, Reader::default()),
+            Kind::Stream => with.run(self, StreamUnit::new(self.geometry)),
         }
     }
 }
