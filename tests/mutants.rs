@@ -32,6 +32,7 @@ use tandem_testbenches::reader::ReaderBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{self, SramBench, Traffic};
+use tandem_testbenches::stream::StreamBench;
 use tandem_testbenches::{Bench, Coverage, Dut, DutError};
 use tandem_verilate::{Kind, Ports, Spec, VerilateError, Verilator};
 
@@ -625,6 +626,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         devices::Kind::Framer => hunt(&FramerBench, vec![], device, &library),
         devices::Kind::Link => hunt(&LinkBench { geometry }, vec![], device, &library),
         devices::Kind::Reader => hunt(&ReaderBench, vec![], device, &library),
+        devices::Kind::Stream => hunt(&StreamBench { geometry }, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.
             let op = collective::Op::Run { op: 0, base: 0, words: 3, fresh: None, skew: 30, reset: None };

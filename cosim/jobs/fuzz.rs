@@ -16,6 +16,7 @@ use tandem_testbenches::reader::ReaderBench;
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::SramBench;
+use tandem_testbenches::stream::StreamBench;
 use tandem_testbenches::{Bench, Dut, DutError};
 
 use super::as_f64;
@@ -74,6 +75,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Collective => campaign(&CollectiveBench { geometry: device.geometry }, device, options),
             Kind::Csr => campaign(&CsrBench::default(), device, options),
             Kind::Reader => campaign(&ReaderBench, device, options),
+            Kind::Stream => campaign(&StreamBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);
