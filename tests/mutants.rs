@@ -94,12 +94,14 @@ campaign! {
         epoch_ignored
         exp2_index_off_by_one
         exp2_line_flat
+        fill_done_unwritten
         flags_not_sticky
         flush_bound_off_by_one
         flushed_answers_taken
         given_from_waiting_pass
         grant_ignored
         group_ignored
+        half_of_word_twice
         header_bytes_swapped
         hi_acc_written_from_lo
         hi_control_a_beat_early
@@ -127,8 +129,10 @@ campaign! {
         replay_slot_off_by_one
         result_slot_early
         room_ignored
+        room_returned_twice
         rounded_reset_missing
         rounding_ties_away
+        runs_survive_reset
         saturation_bound_off_by_one
         scale_bias_off_by_one
         score_ties_away
@@ -142,12 +146,15 @@ campaign! {
         sum_begins_with_second
         swizzle_bit_wrong
         syndrome_row_ignored
+        tail_scales_missing
         tile_exponent_not_held
         tile_first_ignored
+        tile_without_room
         unused_row_divided
         value_maximum_of_neighbour
         value_scale_of_neighbour
         value_scale_of_next_tile
+        values_too_early
         word_given_before_sum
         write_does_not_wait
         write_during_reset

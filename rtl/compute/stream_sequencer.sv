@@ -73,7 +73,7 @@ module stream_sequencer
   logic             [LineBits-1:0] line_d, line_q;              // next of W, of K, of the Fill
   logic             [LineBits-1:0] value_line_d, value_line_q;  // next of V
   logic          [FeatureBits-1:0] left_d, left_q;              // features, words to be asked for
-  logic                     [14:0] factor_d, factor_q;          // Gemv: chunks, Attend: number of the first tile
+  logic                     [14:0] factor_d, factor_q;          // chunks, or number of the first tile
   logic             [TileBits-1:0] keys_left_d, keys_left_q;    // tiles whose K is to be asked for
   logic                      [1:0] ahead_d, ahead_q;            // tiles whose K was asked for, and V was not
   logic      [WordAddressBits-1:0] place_d, place_q;            // of the next tile
