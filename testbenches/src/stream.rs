@@ -261,6 +261,9 @@ struct Driver<'a> {
     /// A request must be there in this cycle.
     due: Option<u64>,
     run: u32,
+    /// Words that were dealt out, the cycles of the first and the last.
+    dealt: u32,
+    span: (u64, u64),
     idle: u64,
 }
 
@@ -293,6 +296,8 @@ impl<'a> Driver<'a> {
             last: None,
             due: None,
             run: 0,
+            dealt: 0,
+            span: (0, 0),
             idle: 0,
         };
         driver.reset()?;
@@ -868,6 +873,8 @@ impl<'a> Driver<'a> {
         let taken = (o.fill_o.valid && i.fill_ready_i) || (o.weight_valid_o && i.weight_ready_i);
         if taken {
             self.expected.pop_front();
+            self.span = (if self.dealt == 0 { self.now } else { self.span.0 }, self.now);
+            self.dealt += 1;
         }
         if o.fill_o.valid && i.fill_ready_i {
             self.unwritten.push_back(o.fill_o);
@@ -958,6 +965,25 @@ impl<'a> Driver<'a> {
         }
         Ok(())
     }
+}
+
+/// Words that are dealt out per cycle, from the first to the last, when nothing stalls and memory answers after so many cycles.
+///
+/// # Errors
+/// What the device found wrong, or [`WrongAnswer`].
+pub fn words_per_cycle(
+    bench: StreamBench,
+    dut: &mut dyn Dut<StreamUnit>,
+    latency: u8,
+    ops: Vec<Op>,
+) -> Result<f64, DutError> {
+    let case = Case { latency, stalls: [0; 8], errors: 0, ops, seed: 1 };
+    let mut driver = Driver::new(bench.geometry, &case, dut)?;
+    let mut coverage = Coverage::default();
+    case.ops.iter().try_for_each(|&op| driver.run(op, &mut coverage))?;
+    driver.settle(&mut coverage)?;
+    let cycles = u32::try_from(driver.span.1 + 1 - driver.span.0)?;
+    Ok(f64::from(driver.dealt) / f64::from(cycles))
 }
 
 fn heads(geometry: Geometry) -> impl Strategy<Value = Head> {
