@@ -710,6 +710,17 @@ package tandem_pkg;
     logic [1:0] job;
   } job_fault_t;
 
+  // Words of memory that are asked for together: what becomes of them.
+  typedef struct packed {
+    logic                        valid;
+    logic                        weights;  // they go to the array, else to the banks
+    region_e                     region;   // of the banks
+    logic                  [1:0] head;     // context, of K and V
+    logic  [WordAddressBits-1:0] address;  // of the banks: of the next word
+    logic                 [15:0] words;    // of the array, that are to come
+    logic [CommandIndexBits-1:0] index;    // of the command
+  } stream_run_t;
+
   // Bytes 8 to 15 of an init flit's payload: "TANDEMLK".
   function automatic logic [63:0] link_magic();
     return 64'h4b4c4d45444e4154;

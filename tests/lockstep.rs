@@ -143,6 +143,11 @@ fn counters_in_lockstep() {
 }
 
 #[test]
+fn stream_units_in_lockstep() {
+    rtl_equals_model(Kind::Stream);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

@@ -33,6 +33,7 @@ use tandem_testbenches::reader::ReaderBench;
 use tandem_testbenches::segment::{Op, SegmentBench};
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{self, SramBench, Traffic};
+use tandem_testbenches::stream::StreamBench;
 use tandem_testbenches::{Bench, Coverage, Dut, DutError};
 use tandem_verilate::{Kind, Ports, Spec, VerilateError, Verilator};
 
@@ -94,12 +95,14 @@ campaign! {
         epoch_ignored
         exp2_index_off_by_one
         exp2_line_flat
+        fill_done_unwritten
         flags_not_sticky
         flush_bound_off_by_one
         flushed_answers_taken
         given_from_waiting_pass
         grant_ignored
         group_ignored
+        half_of_word_twice
         header_bytes_swapped
         hi_acc_written_from_lo
         hi_control_a_beat_early
@@ -127,8 +130,10 @@ campaign! {
         replay_slot_off_by_one
         result_slot_early
         room_ignored
+        room_returned_twice
         rounded_reset_missing
         rounding_ties_away
+        runs_survive_reset
         saturation_bound_off_by_one
         scale_bias_off_by_one
         score_ties_away
@@ -142,12 +147,15 @@ campaign! {
         sum_begins_with_second
         swizzle_bit_wrong
         syndrome_row_ignored
+        tail_scales_missing
         tile_exponent_not_held
         tile_first_ignored
+        tile_without_room
         unused_row_divided
         value_maximum_of_neighbour
         value_scale_of_neighbour
         value_scale_of_next_tile
+        values_too_early
         word_given_before_sum
         write_does_not_wait
         write_during_reset
@@ -628,6 +636,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         devices::Kind::Reader => hunt(&ReaderBench, vec![], device, &library),
         devices::Kind::Control => hunt(&ControlBench { geometry }, vec![], device, &library),
         devices::Kind::Counters => hunt(&CountersBench, vec![], device, &library),
+        devices::Kind::Stream => hunt(&StreamBench { geometry }, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.
             let op = collective::Op::Run { op: 0, base: 0, words: 3, fresh: None, skew: 30, reset: None };

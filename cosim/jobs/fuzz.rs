@@ -17,6 +17,7 @@ use tandem_testbenches::reader::ReaderBench;
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::SramBench;
+use tandem_testbenches::stream::StreamBench;
 use tandem_testbenches::{Bench, Dut, DutError};
 
 use super::as_f64;
@@ -77,6 +78,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Reader => campaign(&ReaderBench, device, options),
             Kind::Control => campaign(&ControlBench { geometry: device.geometry }, device, options),
             Kind::Counters => campaign(&CountersBench, device, options),
+            Kind::Stream => campaign(&StreamBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

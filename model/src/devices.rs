@@ -10,6 +10,7 @@ use crate::attention::normaliser::Normaliser;
 use crate::attention::softmax::Softmax;
 use crate::block::Block;
 use crate::collective::collective::{Collective, VECTOR_WORDS};
+use crate::compute::stream_unit::StreamUnit;
 use crate::control::command_unit::CommandUnit;
 use crate::control::counters::{COUNTER_WIDTH, Counters};
 use crate::control::csr::Csr;
@@ -60,11 +61,13 @@ pub enum Kind {
     Control,
     /// `counters`.
     Counters,
+    /// `stream_unit`.
+    Stream,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -79,6 +82,7 @@ impl Kind {
         Self::Reader,
         Self::Control,
         Self::Counters,
+        Self::Stream,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -94,6 +98,7 @@ impl Kind {
             Self::Collective => &["collective", "array"],
             Self::Csr | Self::Control | Self::Counters => &["control"],
             Self::Reader => &["memory"],
+            Self::Stream => &["compute"],
         }
     }
 
@@ -115,6 +120,7 @@ impl Kind {
             Self::Reader => "reader",
             Self::Control => "control",
             Self::Counters => "counters",
+            Self::Stream => "stream",
         }
     }
 }
@@ -132,7 +138,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers, the AXI reader and the counters have no geometry and stand once.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -156,6 +162,8 @@ impl Device {
         Self { name: "command_unit_small", kind: Kind::Control, geometry: SMALL },
         Self { name: "command_unit_slim", kind: Kind::Control, geometry: SLIM },
         Self { name: "counters", kind: Kind::Counters, geometry: SMALL },
+        Self { name: "stream_unit_small", kind: Kind::Stream, geometry: SMALL },
+        Self { name: "stream_unit_slim", kind: Kind::Stream, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -192,6 +200,7 @@ impl Device {
             Kind::Reader => "axi_reader",
             Kind::Control => "command_unit",
             Kind::Counters => "counters",
+            Kind::Stream => "stream_unit",
         }
     }
 
@@ -211,6 +220,7 @@ impl Device {
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
             Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
             Kind::Counters => vec![("Width", COUNTER_WIDTH)],
+            Kind::Stream => vec![("Segments", segments), ("Rows", rows), ("BankWords", bank_words)],
         }
     }
 
@@ -228,7 +238,8 @@ impl Device {
             | Kind::Csr
             | Kind::Reader
             | Kind::Control
-            | Kind::Counters => &[],
+            | Kind::Counters
+            | Kind::Stream => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -252,6 +263,7 @@ impl Device {
             Kind::Reader => with.run(self, Reader::default()),
             Kind::Control => with.run(self, CommandUnit::new(self.geometry)),
             Kind::Counters => with.run(self, Counters::default()),
+            Kind::Stream => with.run(self, StreamUnit::new(self.geometry)),
         }
     }
 }

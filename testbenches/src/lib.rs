@@ -20,6 +20,7 @@ pub mod reader;
 pub mod segment;
 pub mod softmax;
 pub mod sram;
+pub mod stream;
 
 pub use bench::{Bench, Coverage, WrongAnswer};
 pub use dut::{Dut, DutError, ModelOnly};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::block::{Block, Uint};
+use tandem_model::compute::stream_unit::{self, StreamUnit};
 use tandem_model::link::link_endpoint::{self, LinkEndpoint};
 use tandem_model::memory::axi_reader::{self, Reader};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
@@ -26,7 +27,8 @@ use tandem_testbenches::reader::{ReaderBench, words_per_cycle};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{SramBench, campaign};
-use tandem_testbenches::{Bench, Dut, DutError, ModelOnly, WrongAnswer};
+use tandem_testbenches::stream::{self, StreamBench};
+use tandem_testbenches::{Bench, Coverage, Dut, DutError, ModelOnly, WrongAnswer};
 
 fn model_answers_as_the_reference<B: Bench>(bench: &B) {
     let limits = Limits { cases: 256, cycles: 100_000, time: Duration::ZERO };
@@ -206,6 +208,111 @@ fn counters_count_what_happens() {
 #[test]
 fn readers_give_every_word_once_and_in_order() {
     model_answers_as_the_reference(&ReaderBench);
+}
+
+#[test]
+fn stream_units_deal_out_every_word_once_and_in_order() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&StreamBench { geometry });
+    }
+}
+
+/// A head of so many keys, all of which every row sees.
+const fn whole_head(tokens: u32) -> stream::Op {
+    let head = stream::Head {
+        int8: false,
+        wide: false,
+        causal: false,
+        resident: false,
+        rows: 0,
+        tokens,
+        window: 0,
+        position: 0,
+        step: 0,
+    };
+    stream::Op::Attend { head, seed: 1 }
+}
+
+/// No cycle is lost from tile to tile, from command to command, behind a memory that takes its time.
+#[test]
+fn stream_units_deal_out_a_word_per_cycle() {
+    for geometry in Geometry::ALL {
+        let gemv = |int8, features, blocks| stream::Op::Gemv { int8, features, blocks, seed: 4 };
+        let ops = vec![
+            gemv(false, 200, 16),
+            whole_head(300),
+            gemv(true, 65, 8),
+            whole_head(40),
+            whole_head(33),
+            gemv(false, 128, 5),
+        ];
+        let bench = StreamBench { geometry };
+        let figure =
+            stream::words_per_cycle(bench, &mut ModelOnly { model: bench.model() }, 200, ops).unwrap();
+        assert!((figure - 1.0).abs() < f64::EPSILON, "{}: {figure}", geometry.name);
+    }
+}
+
+/// A head of more words than there are addresses.
+#[test]
+fn places_in_the_banks_wrap() {
+    for geometry in Geometry::ALL {
+        let ops = vec![whole_head(63_000), whole_head(100)];
+        let case = stream::Case { latency: 20, stalls: [0; 8], errors: 0, ops, seed: 1 };
+        let bench = StreamBench { geometry };
+        let mut coverage = Coverage::default();
+        bench.run(&case, &mut ModelOnly { model: bench.model() }, &mut coverage).unwrap();
+        assert!(coverage.cycles() > 1 << 16, "{} cycles", coverage.cycles());
+    }
+}
+
+/// A stream unit whose outputs are not what they should be.
+struct Misled {
+    dut: ModelOnly<StreamUnit>,
+    how: fn(&mut stream_unit::Outputs),
+}
+
+impl Dut<StreamUnit> for Misled {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut stream_unit::Inputs) -> Result<(), DutError> {
+        self.dut.clock(rst_ni, inputs)
+    }
+
+    fn outputs(&self) -> stream_unit::Outputs {
+        let mut outputs = self.dut.outputs();
+        (self.how)(&mut outputs);
+        outputs
+    }
+}
+
+/// Requests of other words, or none; words that are changed, misplaced, not marked, or missing; heads, commands and ends
+/// that are not those that were given.
+#[test]
+fn wrong_answers_of_a_stream_unit_are_found() {
+    let ways: [fn(&mut stream_unit::Outputs); 14] = [
+        |o| o.request_o.address.0 ^= 64,
+        |o| o.request_o.words.0 += 1,
+        |o| o.request_o.valid = false,
+        |o| o.fill_o.address.0 ^= 1,
+        |o| o.fill_data_o[31].0 ^= 1,
+        |o| o.fill_o.valid = false,
+        |o| o.weight_o[0].0 ^= 1,
+        |o| o.weight_fault_o = false,
+        |o| o.fault_o.valid = false,
+        |o| o.command_o.base.0 ^= 1,
+        |o| o.array_work_o[1].0 ^= 1,
+        |o| o.array_valid_o = false,
+        |o| o.done_o.status.0 ^= 1,
+        |o| o.activity_o.starved = true,
+    ];
+    let bench = StreamBench { geometry: Geometry::ALL[0] };
+    for how in ways {
+        let limits = Limits { cases: 64, cycles: 0, time: Duration::ZERO };
+        let make = |_| -> Result<Box<dyn Dut<StreamUnit>>, DutError> {
+            Ok(Box::new(Misled { dut: ModelOnly { model: bench.model() }, how }))
+        };
+        let failure = check(&bench, limits, 1, make, |_| false).failure.expect("some case shows it");
+        assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
+    }
 }
 
 /// The table in docs/blocks/axi_reader.md.

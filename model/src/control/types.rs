@@ -6,6 +6,7 @@ use crate::array::types::{NamedStruct, named};
 use crate::block::{Uint, Wide};
 use crate::memory::types::LINE_BITS;
 use crate::packed_struct;
+use crate::sram::types::{Region, WORD_ADDRESS_BITS};
 
 /// Bits of a register's address.
 pub const CSR_ADDRESS_BITS: u32 = 12;
@@ -338,6 +339,26 @@ packed_struct! {
     }
 }
 
+packed_struct! {
+    /// Words of memory that are asked for together: what becomes of them.
+    pub struct StreamRun {
+        /// There are some.
+        valid: bool,
+        /// They go to the array, else to the banks.
+        weights: bool,
+        /// Of the banks.
+        region: Region,
+        /// Context, of K and V.
+        head: Uint<2>,
+        /// Of the banks: of the next word.
+        address: Uint<WORD_ADDRESS_BITS>,
+        /// Words of the array that are to come.
+        words: Uint<16>,
+        /// Of the command.
+        index: Uint<COMMAND_INDEX_BITS>,
+    }
+}
+
 /// The structs that a test compares with the RTL's.
 #[must_use]
 pub fn packed_structs() -> Vec<NamedStruct> {
@@ -360,5 +381,6 @@ pub fn packed_structs() -> Vec<NamedStruct> {
         named::<Gemv>("gemv_t"),
         named::<ResultJob>("result_job_t"),
         named::<JobFault>("job_fault_t"),
+        named::<StreamRun>("stream_run_t"),
     ]
 }
