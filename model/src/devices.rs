@@ -11,6 +11,7 @@ use crate::attention::softmax::Softmax;
 use crate::block::Block;
 use crate::collective::collective::{Collective, VECTOR_WORDS};
 use crate::control::csr::Csr;
+use crate::dma::dma::Dma;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
 use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, Reader};
@@ -54,11 +55,13 @@ pub enum Kind {
     Csr,
     /// `axi_reader`.
     Reader,
+    /// `dma`.
+    Dma,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -71,6 +74,7 @@ impl Kind {
         Self::Collective,
         Self::Csr,
         Self::Reader,
+        Self::Dma,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -86,6 +90,7 @@ impl Kind {
             Self::Collective => &["collective", "array"],
             Self::Csr => &["control"],
             Self::Reader => &["memory"],
+            Self::Dma => &["dma"],
         }
     }
 
@@ -105,6 +110,7 @@ impl Kind {
             Self::Collective => "collective",
             Self::Csr => "csr",
             Self::Reader => "reader",
+            Self::Dma => "dma",
         }
     }
 }
@@ -122,7 +128,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers and the AXI reader have no geometry and stand once.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -143,6 +149,8 @@ impl Device {
         Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
         Self { name: "csr", kind: Kind::Csr, geometry: SMALL },
         Self { name: "axi_reader", kind: Kind::Reader, geometry: SMALL },
+        Self { name: "dma_small", kind: Kind::Dma, geometry: SMALL },
+        Self { name: "dma_slim", kind: Kind::Dma, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -177,6 +185,7 @@ impl Device {
             Kind::Collective => "collective",
             Kind::Csr => "csr",
             Kind::Reader => "axi_reader",
+            Kind::Dma => "dma",
         }
     }
 
@@ -187,7 +196,7 @@ impl Device {
         match self.kind {
             Kind::Float | Kind::Framer | Kind::Csr => vec![],
             Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
-            Kind::Array | Kind::Normaliser => vec![("Rows", rows), ("Segments", segments)],
+            Kind::Array | Kind::Normaliser | Kind::Dma => vec![("Rows", rows), ("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
             Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
             Kind::Link => vec![("Selective", usize::from(selective))],
@@ -208,7 +217,8 @@ impl Device {
             | Kind::Framer
             | Kind::Link
             | Kind::Csr
-            | Kind::Reader => &[],
+            | Kind::Reader
+            | Kind::Dma => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -230,6 +240,7 @@ impl Device {
             Kind::Collective => with.run(self, Collective::new(self.geometry)),
             Kind::Csr => with.run(self, Csr::default()),
             Kind::Reader => with.run(self, Reader::default()),
+            Kind::Dma => with.run(self, Dma::new(self.geometry)),
         }
     }
 }

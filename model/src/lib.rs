@@ -11,6 +11,7 @@ pub mod collective;
 pub mod common;
 pub mod control;
 pub mod devices;
+pub mod dma;
 pub mod image;
 pub mod link;
 pub mod memory;
