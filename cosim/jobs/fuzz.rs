@@ -7,6 +7,7 @@ use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::csr::CsrBench;
+use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
@@ -74,6 +75,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Collective => campaign(&CollectiveBench { geometry: device.geometry }, device, options),
             Kind::Csr => campaign(&CsrBench::default(), device, options),
             Kind::Reader => campaign(&ReaderBench, device, options),
+            Kind::Dma => campaign(&DmaBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -10,11 +10,12 @@ use tandem_model::link::link_endpoint::{self, LinkEndpoint};
 use tandem_model::memory::axi_reader::{self, Reader};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
-use tandem_model::sram::types::{BankFill, Region, BankRead};
+use tandem_model::sram::types::{BankFill, BankRead, Region};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::csr::CsrBench;
+use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
@@ -128,7 +129,8 @@ fn filled(read_stride: u16, fill_stride: u16, swizzled: bool) -> u64 {
         let mut inputs = group.idle_inputs();
         inputs.read_i = BankRead { valid: true, address: address(cycle.wrapping_mul(read_stride)) };
         let to = fills.wrapping_mul(fill_stride);
-        inputs.fill_i = BankFill { valid: true, commit: true, region: Region::default(), address: address(to) };
+        inputs.fill_i =
+            BankFill { valid: true, commit: true, region: Region::default(), address: address(to) };
         fills += u16::from(group.fill_ready());
         group.clock(&inputs);
         written += u64::from(group.committed());
@@ -192,6 +194,13 @@ fn registers_of_the_host_answer_as_a_map_does() {
 #[test]
 fn readers_give_every_word_once_and_in_order() {
     model_answers_as_the_reference(&ReaderBench);
+}
+
+#[test]
+fn operands_and_tokens_end_up_where_the_layouts_say() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&DmaBench { geometry });
+    }
 }
 
 /// The table in docs/blocks/axi_reader.md.
