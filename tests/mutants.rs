@@ -66,6 +66,8 @@ campaign! {
         acc_read_bank_stuck
         ack_wrap_ignored
         answer_of_wrong_id
+        append_ends_unanswered
+        append_resumes_after_refusal
         arbitration_ignored
         bad_flit_acknowledged
         beat_popped_while_waiting
@@ -131,6 +133,8 @@ campaign! {
         rounding_ties_away
         saturation_bound_off_by_one
         scale_bias_off_by_one
+        scale_in_wrong_half
+        scale_strobe_too_wide
         score_ties_away
         second_group_ignored
         sign_of_first_operand
@@ -142,12 +146,15 @@ campaign! {
         sum_begins_with_second
         swizzle_bit_wrong
         syndrome_row_ignored
+        tail_not_zeroed
         tile_exponent_not_held
         tile_first_ignored
         unused_row_divided
+        unused_rows_not_zeroed
         value_maximum_of_neighbour
         value_scale_of_neighbour
         value_scale_of_next_tile
+        value_scale_over_key
         word_given_before_sum
         write_does_not_wait
         write_during_reset
