@@ -148,6 +148,11 @@ fn stream_units_in_lockstep() {
 }
 
 #[test]
+fn dma_in_lockstep() {
+    rtl_equals_model(Kind::Dma);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

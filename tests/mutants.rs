@@ -24,6 +24,7 @@ use tandem_testbenches::attention::{self, AttentionBench};
 use tandem_testbenches::collective::{self, CollectiveBench};
 use tandem_testbenches::control::{ControlBench, CountersBench};
 use tandem_testbenches::csr::CsrBench;
+use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
@@ -67,6 +68,8 @@ campaign! {
         acc_read_bank_stuck
         ack_wrap_ignored
         answer_of_wrong_id
+        append_ends_unanswered
+        append_resumes_after_refusal
         arbitration_ignored
         bad_flit_acknowledged
         beat_popped_while_waiting
@@ -136,6 +139,8 @@ campaign! {
         runs_survive_reset
         saturation_bound_off_by_one
         scale_bias_off_by_one
+        scale_in_wrong_half
+        scale_strobe_too_wide
         score_ties_away
         second_group_ignored
         sign_of_first_operand
@@ -148,14 +153,17 @@ campaign! {
         swizzle_bit_wrong
         syndrome_row_ignored
         tail_scales_missing
+        tail_not_zeroed
         tile_exponent_not_held
         tile_first_ignored
         tile_without_room
         unused_row_divided
+        unused_rows_not_zeroed
         value_maximum_of_neighbour
         value_scale_of_neighbour
         value_scale_of_next_tile
         values_too_early
+        value_scale_over_key
         word_given_before_sum
         write_does_not_wait
         write_during_reset
@@ -637,6 +645,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         devices::Kind::Control => hunt(&ControlBench { geometry }, vec![], device, &library),
         devices::Kind::Counters => hunt(&CountersBench, vec![], device, &library),
         devices::Kind::Stream => hunt(&StreamBench { geometry }, vec![], device, &library),
+        devices::Kind::Dma => hunt(&DmaBench { geometry }, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.
             let op = collective::Op::Run { op: 0, base: 0, words: 3, fresh: None, skew: 30, reset: None };

@@ -8,6 +8,7 @@ use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::control::{ControlBench, CountersBench};
 use tandem_testbenches::csr::CsrBench;
+use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
@@ -79,6 +80,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Control => campaign(&ControlBench { geometry: device.geometry }, device, options),
             Kind::Counters => campaign(&CountersBench, device, options),
             Kind::Stream => campaign(&StreamBench { geometry: device.geometry }, device, options),
+            Kind::Dma => campaign(&DmaBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

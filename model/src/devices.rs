@@ -14,6 +14,7 @@ use crate::compute::stream_unit::StreamUnit;
 use crate::control::command_unit::CommandUnit;
 use crate::control::counters::{COUNTER_WIDTH, Counters};
 use crate::control::csr::Csr;
+use crate::dma::dma::Dma;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
 use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, Reader};
@@ -63,11 +64,13 @@ pub enum Kind {
     Counters,
     /// `stream_unit`.
     Stream,
+    /// `dma`.
+    Dma,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -83,6 +86,7 @@ impl Kind {
         Self::Control,
         Self::Counters,
         Self::Stream,
+        Self::Dma,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -99,6 +103,7 @@ impl Kind {
             Self::Csr | Self::Control | Self::Counters => &["control"],
             Self::Reader => &["memory"],
             Self::Stream => &["compute"],
+            Self::Dma => &["dma"],
         }
     }
 
@@ -121,6 +126,7 @@ impl Kind {
             Self::Control => "control",
             Self::Counters => "counters",
             Self::Stream => "stream",
+            Self::Dma => "dma",
         }
     }
 }
@@ -138,7 +144,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers, the AXI reader and the counters have no geometry and stand once.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -164,6 +170,8 @@ impl Device {
         Self { name: "counters", kind: Kind::Counters, geometry: SMALL },
         Self { name: "stream_unit_small", kind: Kind::Stream, geometry: SMALL },
         Self { name: "stream_unit_slim", kind: Kind::Stream, geometry: SLIM },
+        Self { name: "dma_small", kind: Kind::Dma, geometry: SMALL },
+        Self { name: "dma_slim", kind: Kind::Dma, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -201,6 +209,7 @@ impl Device {
             Kind::Control => "command_unit",
             Kind::Counters => "counters",
             Kind::Stream => "stream_unit",
+            Kind::Dma => "dma",
         }
     }
 
@@ -211,7 +220,7 @@ impl Device {
         match self.kind {
             Kind::Float | Kind::Framer | Kind::Csr => vec![],
             Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
-            Kind::Array | Kind::Normaliser => vec![("Rows", rows), ("Segments", segments)],
+            Kind::Array | Kind::Normaliser | Kind::Dma => vec![("Rows", rows), ("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
             Kind::Attention | Kind::Control => {
                 vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)]
@@ -239,7 +248,8 @@ impl Device {
             | Kind::Reader
             | Kind::Control
             | Kind::Counters
-            | Kind::Stream => &[],
+            | Kind::Stream
+            | Kind::Dma => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -264,6 +274,7 @@ impl Device {
             Kind::Control => with.run(self, CommandUnit::new(self.geometry)),
             Kind::Counters => with.run(self, Counters::default()),
             Kind::Stream => with.run(self, StreamUnit::new(self.geometry)),
+            Kind::Dma => with.run(self, Dma::new(self.geometry)),
         }
     }
 }

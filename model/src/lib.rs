@@ -12,6 +12,7 @@ pub mod common;
 pub mod compute;
 pub mod control;
 pub mod devices;
+pub mod dma;
 pub mod image;
 pub mod link;
 pub mod memory;

@@ -91,7 +91,7 @@ module stream_distributor
     end
     if (give) begin
       word_d                 = source[Columns-1:0];
-      fill_d                 = '{valid: !run.weights, commit: 1'b0, region: run.region, address: run.address};
+      fill_d                 = '{valid: !run.weights, region: run.region, address: run.address};
       weight_valid_d         = run.weights;
       weight_fault_d         = run.weights && error;
       fault_d.valid          = error && !run.weights && run.region != RegionResident;

@@ -110,7 +110,7 @@ module stream_sequencer
         head_next.rows, head_next.operand, head_next.wait_tokens, head_next.signal_tokens, source_next.bank,
         source_next.address[47:AxiAddressBits], source_next.address[OffsetBits-1:0],
         shape_next.count[31:FeatureBits], shape_next.length, started_info_i.resident, started_info_i.int8,
-        started_info_i.wide, started_info_i.base, refused_i.head, written_i.commit, written_i.address};
+        started_info_i.wide, started_info_i.base, refused_i.head, written_i.address};
 
   // ---- a tile of K and V ----
   logic                       grouped;

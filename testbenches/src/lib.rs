@@ -8,6 +8,7 @@ mod bench;
 pub mod collective;
 pub mod control;
 pub mod csr;
+pub mod dma;
 mod dut;
 pub mod float;
 pub mod framer;

@@ -697,7 +697,7 @@ impl<'a> Driver<'a> {
                     Target::Bank { region, address, head } => {
                         fault =
                             HeadStart { valid: next.error && region != Region::Resident, head: Uint(head) };
-                        let want = BankFill { valid: true, commit: false, region, address: Uint(address) };
+                        let want = BankFill { valid: true, region, address: Uint(address) };
                         !o.weight_valid_o && o.fill_o == want && bytes(&o.fill_data_o)
                     }
                 };

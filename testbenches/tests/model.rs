@@ -7,6 +7,7 @@ use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::block::{Block, Uint};
 use tandem_model::compute::stream_unit::{self, StreamUnit};
+use tandem_model::dma::dma::{self, Dma};
 use tandem_model::link::link_endpoint::{self, LinkEndpoint};
 use tandem_model::memory::axi_reader::{self, Reader};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
@@ -17,6 +18,7 @@ use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::control::{ControlBench, CountersBench};
 use tandem_testbenches::csr::CsrBench;
+use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
@@ -315,6 +317,13 @@ fn wrong_answers_of_a_stream_unit_are_found() {
     }
 }
 
+#[test]
+fn operands_and_tokens_end_up_where_the_layouts_say() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&DmaBench { geometry });
+    }
+}
+
 /// The table in docs/blocks/axi_reader.md.
 #[test]
 fn reader_keeps_up_with_a_slow_memory() {
@@ -437,6 +446,58 @@ fn wrong_words_of_a_reader_are_found() {
             Ok(Box::new(Faulty { dut: ModelOnly { model: ReaderBench.model() }, how }))
         };
         let failure = check(&ReaderBench, limits, 1, make, |_| false).failure.expect("some case shows it");
+        assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
+    }
+}
+
+/// A loader and an appender whose outputs are not what came.
+struct Misled {
+    dut: ModelOnly<Dma>,
+    how: fn(&mut dma::Outputs),
+}
+
+impl Dut<Dma> for Misled {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut dma::Inputs) -> Result<(), DutError> {
+        self.dut.clock(rst_ni, inputs)
+    }
+
+    fn outputs(&self) -> dma::Outputs {
+        let mut outputs = self.dut.outputs();
+        (self.how)(&mut outputs);
+        outputs
+    }
+}
+
+/// Blocks that are changed, go elsewhere or nowhere; writes that do; ends that are early, of another command, or hide an
+/// error; requests for other words; activity that is none.
+#[test]
+fn wrong_blocks_and_writes_are_found() {
+    let ways: [fn(&mut dma::Outputs); 17] = [
+        |o| o.load.block_data_o[3].0 ^= 1 << 63,
+        |o| o.load.block_o.scale.0 ^= 1,
+        |o| o.load.block_o.chunk.0 ^= 1,
+        |o| o.load.block_o.rows.0 |= 1,
+        |o| o.load.block_o.chains.0 = 3,
+        |o| o.load.block_o.valid &= o.load.block_o.scale.0 != 0,
+        |o| o.load.request_o.address.0 ^= 64,
+        |o| o.load.done_o.status.0 = 0,
+        |o| o.load.done_o.index.0 ^= 1,
+        |o| o.append.write_data_o.0[7].0 ^= 1 << 63,
+        |o| o.append.write_strobe_o.0 &= !(1 << 63),
+        |o| o.append.write_strobe_o.0 |= 1,
+        |o| o.append.write_request_o.address.0 ^= 64,
+        |o| o.append.done_o.status.0 = 0,
+        |o| o.append.done_o.tokens.0 ^= 1,
+        |o| o.append.done_o.valid |= o.append.write_valid_o,
+        |o| o.append.activity_o.busy ^= true,
+    ];
+    let bench = DmaBench { geometry: Geometry::ALL[0] };
+    for how in ways {
+        let limits = Limits { cases: 64, cycles: 0, time: Duration::ZERO };
+        let make = |_| -> Result<Box<dyn Dut<Dma>>, DutError> {
+            Ok(Box::new(Misled { dut: ModelOnly { model: bench.model() }, how }))
+        };
+        let failure = check(&bench, limits, 1, make, |_| false).failure.expect("some case shows it");
         assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
     }
 }
