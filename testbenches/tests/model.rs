@@ -17,11 +17,13 @@ use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
+use tandem_testbenches::gemv::GemvBench;
 use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::reader::{ReaderBench, words_per_cycle};
+use tandem_testbenches::results::ResultsBench;
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{SramBench, campaign};
@@ -128,7 +130,8 @@ fn filled(read_stride: u16, fill_stride: u16, swizzled: bool) -> u64 {
         let mut inputs = group.idle_inputs();
         inputs.read_i = BankRead { valid: true, address: address(cycle.wrapping_mul(read_stride)) };
         let to = fills.wrapping_mul(fill_stride);
-        inputs.fill_i = BankFill { valid: true, commit: true, region: Region::default(), address: address(to) };
+        inputs.fill_i =
+            BankFill { valid: true, commit: true, region: Region::default(), address: address(to) };
         fills += u16::from(group.fill_ready());
         group.clock(&inputs);
         written += u64::from(group.committed());
@@ -192,6 +195,20 @@ fn registers_of_the_host_answer_as_a_map_does() {
 #[test]
 fn readers_give_every_word_once_and_in_order() {
     model_answers_as_the_reference(&ReaderBench);
+}
+
+#[test]
+fn gemv_sequencers_issue_every_beat_as_the_schedule_allows() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&GemvBench { geometry });
+    }
+}
+
+#[test]
+fn result_buffers_write_what_the_definition_says() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&ResultsBench { geometry });
+    }
 }
 
 /// The table in docs/blocks/axi_reader.md.
