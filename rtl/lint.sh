@@ -18,6 +18,8 @@ for geometry in 8,2 3,1 2,4; do
   wall control/command_unit.sv --top-module command_unit "-GRows=$rows" "-GSegments=$segments" -GBankWords=256
   wall sram/bank_group.sv --top-module bank_group "-GSegments=$segments" -GBankWords=256
   wall attention/softmax.sv --top-module softmax "-GSegments=$segments"
+  wall compute/gemv_sequencer.sv --top-module gemv_sequencer "-GSegments=$segments"
+  wall compute/result_buffer.sv --top-module result_buffer "-GRows=$rows"
   # A head of more than two groups is not supported.
   if ((segments <= 2)); then
     wall dma/dma.sv --top-module dma "-GRows=$rows" "-GSegments=$segments"

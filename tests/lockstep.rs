@@ -153,6 +153,16 @@ fn dma_in_lockstep() {
 }
 
 #[test]
+fn gemv_sequencers_in_lockstep() {
+    rtl_equals_model(Kind::Gemv);
+}
+
+#[test]
+fn result_buffers_in_lockstep() {
+    rtl_equals_model(Kind::Results);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

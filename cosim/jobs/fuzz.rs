@@ -11,10 +11,12 @@ use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
+use tandem_testbenches::gemv::GemvBench;
 use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::reader::ReaderBench;
+use tandem_testbenches::results::ResultsBench;
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::SramBench;
@@ -81,6 +83,8 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Counters => campaign(&CountersBench, device, options),
             Kind::Stream => campaign(&StreamBench { geometry: device.geometry }, device, options),
             Kind::Dma => campaign(&DmaBench { geometry: device.geometry }, device, options),
+            Kind::Gemv => campaign(&GemvBench { geometry: device.geometry }, device, options),
+            Kind::Results => campaign(&ResultsBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

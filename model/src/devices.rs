@@ -10,6 +10,8 @@ use crate::attention::normaliser::Normaliser;
 use crate::attention::softmax::Softmax;
 use crate::block::Block;
 use crate::collective::collective::{Collective, VECTOR_WORDS};
+use crate::compute::gemv_sequencer::GemvSequencer;
+use crate::compute::result_buffer::ResultBuffer;
 use crate::compute::stream_unit::StreamUnit;
 use crate::control::command_unit::CommandUnit;
 use crate::control::counters::{COUNTER_WIDTH, Counters};
@@ -66,11 +68,15 @@ pub enum Kind {
     Stream,
     /// `dma`.
     Dma,
+    /// `gemv_sequencer`.
+    Gemv,
+    /// `result_buffer`.
+    Results,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -87,6 +93,8 @@ impl Kind {
         Self::Counters,
         Self::Stream,
         Self::Dma,
+        Self::Gemv,
+        Self::Results,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -104,6 +112,8 @@ impl Kind {
             Self::Reader => &["memory"],
             Self::Stream => &["compute"],
             Self::Dma => &["dma"],
+            Self::Gemv => &["compute"],
+            Self::Results => &["compute", "attention"],
         }
     }
 
@@ -127,6 +137,8 @@ impl Kind {
             Self::Counters => "counters",
             Self::Stream => "stream",
             Self::Dma => "dma",
+            Self::Gemv => "gemv",
+            Self::Results => "results",
         }
     }
 }
@@ -144,7 +156,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers, the AXI reader and the counters have no geometry and stand once.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -172,6 +184,10 @@ impl Device {
         Self { name: "stream_unit_slim", kind: Kind::Stream, geometry: SLIM },
         Self { name: "dma_small", kind: Kind::Dma, geometry: SMALL },
         Self { name: "dma_slim", kind: Kind::Dma, geometry: SLIM },
+        Self { name: "gemv_sequencer_small", kind: Kind::Gemv, geometry: SMALL },
+        Self { name: "gemv_sequencer_slim", kind: Kind::Gemv, geometry: SLIM },
+        Self { name: "result_buffer_small", kind: Kind::Results, geometry: SMALL },
+        Self { name: "result_buffer_slim", kind: Kind::Results, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -210,6 +226,8 @@ impl Device {
             Kind::Counters => "counters",
             Kind::Stream => "stream_unit",
             Kind::Dma => "dma",
+            Kind::Gemv => "gemv_sequencer",
+            Kind::Results => "result_buffer",
         }
     }
 
@@ -219,14 +237,15 @@ impl Device {
         let Geometry { rows, segments, bank_words, selective, peers, .. } = self.geometry;
         match self.kind {
             Kind::Float | Kind::Framer | Kind::Csr => vec![],
-            Kind::Segment | Kind::Softmax => vec![("Segments", segments)],
             Kind::Array | Kind::Normaliser | Kind::Dma => vec![("Rows", rows), ("Segments", segments)],
+            Kind::Segment | Kind::Softmax | Kind::Gemv => vec![("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
             Kind::Attention | Kind::Control => {
                 vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)]
             }
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
+            Kind::Results => vec![("Rows", rows)],
             Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
             Kind::Counters => vec![("Width", COUNTER_WIDTH)],
             Kind::Stream => vec![("Segments", segments), ("Rows", rows), ("BankWords", bank_words)],
@@ -249,7 +268,9 @@ impl Device {
             | Kind::Control
             | Kind::Counters
             | Kind::Stream
-            | Kind::Dma => &[],
+            | Kind::Dma
+            | Kind::Gemv
+            | Kind::Results => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -275,6 +296,8 @@ impl Device {
             Kind::Counters => with.run(self, Counters::default()),
             Kind::Stream => with.run(self, StreamUnit::new(self.geometry)),
             Kind::Dma => with.run(self, Dma::new(self.geometry)),
+            Kind::Gemv => with.run(self, GemvSequencer::new(self.geometry)),
+            Kind::Results => with.run(self, ResultBuffer::new(self.geometry)),
         }
     }
 }

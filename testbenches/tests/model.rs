@@ -21,11 +21,13 @@ use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
+use tandem_testbenches::gemv::GemvBench;
 use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::reader::{ReaderBench, words_per_cycle};
+use tandem_testbenches::results::ResultsBench;
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{SramBench, campaign};
@@ -268,18 +270,18 @@ fn places_in_the_banks_wrap() {
     }
 }
 
-/// A stream unit whose outputs are not what they should be.
-struct Misled {
-    dut: ModelOnly<StreamUnit>,
-    how: fn(&mut stream_unit::Outputs),
+/// A device whose outputs are not what they should be.
+struct Misled<B: Block> {
+    dut: ModelOnly<B>,
+    how: fn(&mut B::Outputs),
 }
 
-impl Dut<StreamUnit> for Misled {
-    fn clock(&mut self, rst_ni: bool, inputs: &mut stream_unit::Inputs) -> Result<(), DutError> {
+impl<B: Block> Dut<B> for Misled<B> {
+    fn clock(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<(), DutError> {
         self.dut.clock(rst_ni, inputs)
     }
 
-    fn outputs(&self) -> stream_unit::Outputs {
+    fn outputs(&self) -> B::Outputs {
         let mut outputs = self.dut.outputs();
         (self.how)(&mut outputs);
         outputs
@@ -321,6 +323,20 @@ fn wrong_answers_of_a_stream_unit_are_found() {
 fn operands_and_tokens_end_up_where_the_layouts_say() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&DmaBench { geometry });
+    }
+}
+
+#[test]
+fn gemv_sequencers_issue_every_beat_as_the_schedule_allows() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&GemvBench { geometry });
+    }
+}
+
+#[test]
+fn result_buffers_write_what_the_definition_says() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&ResultsBench { geometry });
     }
 }
 
@@ -405,24 +421,6 @@ fn wrong_words_of_a_link_are_found() {
     }
 }
 
-/// A reader whose outputs are not what came.
-struct Faulty {
-    dut: ModelOnly<Reader>,
-    how: fn(&mut axi_reader::Outputs),
-}
-
-impl Dut<Reader> for Faulty {
-    fn clock(&mut self, rst_ni: bool, inputs: &mut axi_reader::Inputs) -> Result<(), DutError> {
-        self.dut.clock(rst_ni, inputs)
-    }
-
-    fn outputs(&self) -> axi_reader::Outputs {
-        let mut outputs = self.dut.outputs();
-        (self.how)(&mut outputs);
-        outputs
-    }
-}
-
 /// A word that is changed, not marked, never comes, comes from nowhere; an answer or a request that is kept waiting; bursts
 /// that are not of the request, too long, or withdrawn.
 #[test]
@@ -443,28 +441,10 @@ fn wrong_words_of_a_reader_are_found() {
     for how in ways {
         let limits = Limits { cases: 64, cycles: 0, time: Duration::ZERO };
         let make = |_| -> Result<Box<dyn Dut<Reader>>, DutError> {
-            Ok(Box::new(Faulty { dut: ModelOnly { model: ReaderBench.model() }, how }))
+            Ok(Box::new(Misled { dut: ModelOnly { model: ReaderBench.model() }, how }))
         };
         let failure = check(&ReaderBench, limits, 1, make, |_| false).failure.expect("some case shows it");
         assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
-    }
-}
-
-/// A loader and an appender whose outputs are not what came.
-struct Misled {
-    dut: ModelOnly<Dma>,
-    how: fn(&mut dma::Outputs),
-}
-
-impl Dut<Dma> for Misled {
-    fn clock(&mut self, rst_ni: bool, inputs: &mut dma::Inputs) -> Result<(), DutError> {
-        self.dut.clock(rst_ni, inputs)
-    }
-
-    fn outputs(&self) -> dma::Outputs {
-        let mut outputs = self.dut.outputs();
-        (self.how)(&mut outputs);
-        outputs
     }
 }
 
