@@ -24,6 +24,7 @@ for geometry in 8,2 3,1 2,4; do
   if ((segments <= 2)); then
     wall dma/dma.sv --top-module dma "-GRows=$rows" "-GSegments=$segments"
     wall attention/normaliser.sv --top-module normaliser "-GRows=$rows" "-GSegments=$segments"
+    wall core/core.sv --top-module core "-GRows=$rows" "-GSegments=$segments" -GBankWords=256
     wall attention/attention_engine.sv --top-module attention_engine "-GRows=$rows" "-GSegments=$segments" -GBankWords=256
     wall compute/stream_unit.sv --top-module stream_unit "-GRows=$rows" "-GSegments=$segments" -GBankWords=256
   fi

@@ -17,6 +17,7 @@ use crate::control::command_unit::CommandUnit;
 use crate::control::counters::{COUNTER_WIDTH, Counters};
 use crate::control::csr::Csr;
 use crate::dma::dma::Dma;
+use crate::core::core::Core;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
 use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, Reader};
@@ -72,11 +73,13 @@ pub enum Kind {
     Gemv,
     /// `result_buffer`.
     Results,
+    /// `core`.
+    Core,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -95,6 +98,7 @@ impl Kind {
         Self::Dma,
         Self::Gemv,
         Self::Results,
+        Self::Core,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -114,6 +118,7 @@ impl Kind {
             Self::Dma => &["dma"],
             Self::Gemv => &["compute"],
             Self::Results => &["compute", "attention"],
+            Self::Core => &["core", "control", "memory", "compute", "dma", "attention", "array", "sram"],
         }
     }
 
@@ -139,6 +144,7 @@ impl Kind {
             Self::Dma => "dma",
             Self::Gemv => "gemv",
             Self::Results => "results",
+            Self::Core => "core",
         }
     }
 }
@@ -156,7 +162,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers, the AXI reader and the counters have no geometry and stand once.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -188,6 +194,8 @@ impl Device {
         Self { name: "gemv_sequencer_slim", kind: Kind::Gemv, geometry: SLIM },
         Self { name: "result_buffer_small", kind: Kind::Results, geometry: SMALL },
         Self { name: "result_buffer_slim", kind: Kind::Results, geometry: SLIM },
+        Self { name: "core_small", kind: Kind::Core, geometry: SMALL },
+        Self { name: "core_slim", kind: Kind::Core, geometry: SLIM },
     ];
 
     /// The device called `name`.
@@ -228,6 +236,7 @@ impl Device {
             Kind::Dma => "dma",
             Kind::Gemv => "gemv_sequencer",
             Kind::Results => "result_buffer",
+            Kind::Core => "core",
         }
     }
 
@@ -240,7 +249,7 @@ impl Device {
             Kind::Array | Kind::Normaliser | Kind::Dma => vec![("Rows", rows), ("Segments", segments)],
             Kind::Segment | Kind::Softmax | Kind::Gemv => vec![("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
-            Kind::Attention | Kind::Control => {
+            Kind::Attention | Kind::Control | Kind::Core => {
                 vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)]
             }
             Kind::Link => vec![("Selective", usize::from(selective))],
@@ -273,7 +282,7 @@ impl Device {
             | Kind::Results => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
-            Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
+            Kind::Attention | Kind::Core => &["pe_segment", "segment_edge", "softmax"],
         }
     }
 
@@ -298,6 +307,7 @@ impl Device {
             Kind::Dma => with.run(self, Dma::new(self.geometry)),
             Kind::Gemv => with.run(self, GemvSequencer::new(self.geometry)),
             Kind::Results => with.run(self, ResultBuffer::new(self.geometry)),
+            Kind::Core => with.run(self, Core::new(self.geometry)),
         }
     }
 }

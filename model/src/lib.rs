@@ -11,6 +11,7 @@ pub mod collective;
 pub mod common;
 pub mod compute;
 pub mod control;
+pub mod core;
 pub mod devices;
 pub mod dma;
 pub mod image;

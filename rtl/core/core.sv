@@ -129,7 +129,9 @@ module core
     .StreamDepth(512),
     .StreamBurst(64),
     .AuxDepth   (64),
-    .AuxBurst   (16)
+    .AuxBurst   (16),
+    .WriteDepth (WriteDepth),
+    .WriteBurst (16)
   ) u_port (
     .clk_i,
     .rst_ni,
@@ -525,12 +527,14 @@ module core
     events[2] = w_o.valid && w_ready_i;
     events[3] = (done & done_ready) != '0;
   end
-  counters u_counters (
+  counters #(
+    .Width(48)
+  ) u_counters (
     .clk_i,
     .rst_ni,
     .activity_i(activity_o),
     .waiting_i (queue_waiting[0] | queue_waiting[1] | queue_waiting[2] | array_waiting),
-    .events_i  (events),
+    .event_i   (events),
     .select_i  (counter_select),
     .counter_o (counter)
   );

@@ -11,7 +11,7 @@ use tandem_model::attention::softmax::{Inputs, Outputs, Softmax};
 use tandem_model::attention::types::{
     EXP2_LATENCY, FEED_LATENCY, FeedTag, OperandBlock, ScoreTag, SoftmaxFlags, TILE_SLOTS, TileSum,
 };
-use tandem_model::block::{Int, Uint, low_u16};
+use tandem_model::block::{Int, Uint, Wide, low_u16};
 use tandem_model::numerics::Float36;
 use tandem_model::reference::softmax::{Power, TileP, exp2, tile_p};
 
@@ -250,7 +250,7 @@ impl Schedule {
                 scale: uint(below(&mut state, 256)),
                 ..OperandBlock::default()
             };
-            inputs.block_data_i.fill_with(|| uint(below(&mut state, 256)));
+            inputs.block_data_i.fill_with(|| Wide(split_mix(&mut state)));
             self.operands.push((clock, (chunk, uint([0, 1, 13, 31, 32][below(&mut state, 5)]))));
         }
         // An operand that is written in the cycle of its load can be read.
@@ -474,7 +474,8 @@ impl Checker {
             [0, 1].into_iter().filter(|chain| i.block_i.valid && i.block_i.chains.0 >> chain & 1 == 1)
         {
             let mut block = [i.block_i.scale; SEGMENT_LANES + 1];
-            block[..SEGMENT_LANES].copy_from_slice(&i.block_data_i);
+            let bytes = i.block_data_i.iter().flat_map(|column| column.0.to_le_bytes());
+            block.iter_mut().zip(bytes).for_each(|(lane, byte)| *lane = Uint(u16::from(byte)));
             self.operands.insert((i.block_i.chunk, chain), block);
         }
         let tag = &i.score_tag_i;

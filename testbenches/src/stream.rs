@@ -14,12 +14,12 @@ use tandem_model::attention::types::{
     CONTEXTS, Command, HeadInfo, HeadShape, HeadStart, POSITION_BITS, TILES_AHEAD,
 };
 use tandem_model::block::{Bits, Uint, Wide, low_u16};
-use tandem_model::compute::stream_sequencer::Work;
 use tandem_model::compute::stream_unit::{Inputs, Outputs, StreamUnit};
 use tandem_model::control::types::{
     CommandDestination, CommandFlags, CommandHead, CommandShape, CommandSource, Done, OPCODE_ATTEND,
     OPCODE_FILL, OPCODE_GEMV, STATUS_DONE, STATUS_NO_KEYS, STATUS_READ_ERROR,
 };
+use tandem_model::control::work_queue::WorkWords;
 use tandem_model::link::types::LinkWord;
 use tandem_model::memory::types::{AXI_BYTES, LINE_BITS, ReadRequest, ReadWord};
 use tandem_model::sram::types::{BankFill, Region};
@@ -190,7 +190,7 @@ struct Offered {
     command: Command,
     head: Head,
     runs: VecDeque<Run>,
-    start: Option<(u16, Work)>,
+    start: Option<(u16, WorkWords)>,
 }
 
 /// A word of the array that must come.
@@ -233,7 +233,7 @@ struct Driver<'a> {
     hold: u16,
     index: u16,
     /// Commands that were not taken.
-    waiting: VecDeque<(u16, Work, Option<Head>)>,
+    waiting: VecDeque<(u16, WorkWords, Option<Head>)>,
     offered: bool,
     /// The head that is to be answered.
     command: Option<Offered>,
@@ -252,7 +252,7 @@ struct Driver<'a> {
     /// Fills that are not written.
     unwritten: VecDeque<BankFill>,
     tiles: VecDeque<Tile>,
-    arrays: VecDeque<(u16, Work, Option<u16>)>,
+    arrays: VecDeque<(u16, WorkWords, Option<u16>)>,
     dones: VecDeque<Done>,
     /// Words that stay, of the present command, that are not written.
     staying: u16,
@@ -386,7 +386,7 @@ impl<'a> Driver<'a> {
         };
         let shape = CommandShape { length: Wide(length), count: Wide(count) };
         let destination = CommandDestination::from_bits(random());
-        let mut work: Work = std::array::from_fn(|_| Wide(0));
+        let mut work: WorkWords = std::array::from_fn(|_| Wide(0));
         work[0] = Wide(command.to_bits());
         work[1] = Wide(bank_and_address);
         work[2] = Wide(destination.to_bits());
@@ -500,7 +500,7 @@ impl<'a> Driver<'a> {
     }
 
     /// A head: the tiles that any row sees, K ahead of V.
-    fn attend(&mut self, (index, work): (u16, Work), head: Head, coverage: &mut Coverage) {
+    fn attend(&mut self, (index, work): (u16, WorkWords), head: Head, coverage: &mut Coverage) {
         let command = CommandHead::from_bits(work[0].0);
         let source = CommandSource::from_bits(work[1].0);
         let position = |row: usize| work[4 + row / 2].0 >> (32 * (row % 2)) & 0xffff_ffff;

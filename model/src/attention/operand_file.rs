@@ -9,8 +9,8 @@ use crate::control::types::OPERAND_CHUNKS;
 /// Words of eight lanes.
 const COLUMNS: usize = SEGMENT_LANES / 8;
 
-/// 32 elements of a block.
-pub type BlockData = [Uint<8>; SEGMENT_LANES];
+/// 32 elements of a block, eight to a column, the lowest lane in the low byte.
+pub type BlockData = [Wide<64>; COLUMNS];
 
 /// A memory with an entry for every chunk.
 #[derive(Clone, Debug)]
@@ -72,9 +72,8 @@ impl OperandFile {
         for (k, chain) in self.chains.iter_mut().enumerate() {
             if block.valid && block.chains.0 >> k & 1 == 1 {
                 chain.scale_q.write(chunk, block.scale);
-                for (column, lanes) in chain.columns.iter_mut().zip(data.chunks(8)) {
-                    let word = lanes.iter().rev().fold(0, |word, lane| word << 8 | u64::from(lane.0));
-                    column.write(chunk, Wide(word));
+                for (column, &word) in chain.columns.iter_mut().zip(data) {
+                    column.write(chunk, word);
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::operand_file::{BlockData, OperandFile};
 use super::p_quantiser::{self, BlockScales, PQuantiser};
 use super::types::{EXP2_LATENCY, FeedTag, OperandBlock, ScoreTag, SoftmaxFlags, TileSum, Weight};
 use crate::array::Geometry;
-use crate::array::types::{LaneByte, SEGMENT_LANES};
+use crate::array::types::LaneByte;
 use crate::block::{Block, Int, Uint, Visit, Visitor};
 use crate::common::DelayLine;
 use crate::numerics::Float36;
@@ -72,7 +72,7 @@ impl Inputs {
             feed_tag_i: FeedTag::default(),
             feed_scale_i: LaneByte::default(),
             block_i: OperandBlock::default(),
-            block_data_i: [Uint(0); SEGMENT_LANES],
+            block_data_i: BlockData::default(),
             clear_flags_i: false,
         }
     }

@@ -5,11 +5,12 @@ use crate::array::Geometry;
 use crate::array::types::{FLOAT_LATENCY, SEGMENT_LANES};
 use crate::attention::types::{Attended, CONTEXTS, HeadEnd, HeadStart, Operands};
 use crate::block::{Bits, Uint, Visit, Visitor, Wide, low_u16};
+use crate::control::scoreboard::Tokens;
 use crate::control::types::{
     Activity, CommandDestination, CommandHead, CommandShape, Done, FEATURE_BITS, GROUP_FLOATS, Gemv,
     JobFault, OPCODE_GEMV, ResultJob,
 };
-use crate::control::work_queue::{Stage, TokenSet, Work, WorkQueue};
+use crate::control::work_queue::{Stage, Work, WorkQueue};
 use crate::memory::types::AXI_BYTES;
 
 /// Products that may be on the array or behind it.
@@ -21,7 +22,7 @@ pub struct Inputs {
     /// The stream unit takes a command that will come here.
     pub taken_i: bool,
     /// What that waits for.
-    pub taken_wait_i: TokenSet,
+    pub taken_wait_i: Tokens,
     /// It will not come.
     pub refused_i: bool,
     /// A command.
@@ -29,7 +30,7 @@ pub struct Inputs {
     /// A word of this context could not be read.
     pub fault_i: HeadStart,
     /// Tokens that are not given back.
-    pub pending_i: TokenSet,
+    pub pending_i: Tokens,
     /// A product would be taken.
     pub gemv_ready_i: bool,
     /// The last beat of one was issued.
@@ -64,7 +65,7 @@ pub struct Outputs {
     /// A command would be taken.
     pub work_ready_o: bool,
     /// Tokens that commands in here wait for.
-    pub holds_o: TokenSet,
+    pub holds_o: Tokens,
     /// A product for the array.
     pub gemv_o: Gemv,
     /// The array is GEMV's.
@@ -88,7 +89,7 @@ pub struct Outputs {
 pub struct ArrayUnit {
     geometry: Geometry,
     transit_q: bool,
-    transit_wait_q: TokenSet,
+    transit_wait_q: Tokens,
     queue: WorkQueue,
     gemv_q: Gemv,
     booked_q: bool,
@@ -171,7 +172,7 @@ impl ArrayUnit {
 
     /// `waiting_o`: pending tokens that the front waits for.
     #[must_use]
-    pub fn waiting(&self, pending: TokenSet) -> TokenSet {
+    pub fn waiting(&self, pending: Tokens) -> Tokens {
         self.queue.waiting(pending)
     }
 

@@ -10,11 +10,9 @@ use crate::control::types::{
     COMMAND_INDEX_BITS, CommandHead, CommandShape, CommandSource, Done, FEATURE_BITS, OPCODE_FILL,
     OPCODE_GEMV, STATUS_DONE, STATUS_NO_KEYS, STATUS_READ_ERROR, StreamRun,
 };
+use crate::control::work_queue::WorkWords;
 use crate::memory::types::{AXI_BYTES, LINE_BITS, ReadRequest};
 use crate::sram::types::{BankFill, Region, WORD_ADDRESS_BITS};
-
-/// The words of a command.
-pub type Work = [Wide<64>; 8];
 
 /// What the sequencer is at.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -77,7 +75,7 @@ pub struct StreamSequencer {
     geometry: Geometry,
     state_q: State,
     index_q: Uint<COMMAND_INDEX_BITS>,
-    work_q: Work,
+    work_q: WorkWords,
     array_valid_q: bool,
     context_q: Uint<2>,
     done_q: Done,
@@ -123,7 +121,7 @@ pub struct SequencerInputs<'a> {
     /// Its index.
     pub work_index: Uint<COMMAND_INDEX_BITS>,
     /// Its words.
-    pub work: &'a Work,
+    pub work: &'a WorkWords,
     /// A head is taken.
     pub command_ready: bool,
     /// It was started ...
@@ -178,7 +176,7 @@ impl StreamSequencer {
             geometry,
             state_q: State::Idle,
             index_q: Uint(0),
-            work_q: Work::default(),
+            work_q: WorkWords::default(),
             array_valid_q: false,
             context_q: Uint(0),
             done_q: Done::default(),
@@ -310,7 +308,7 @@ impl StreamSequencer {
 
     /// Its words.
     #[must_use]
-    pub const fn work(&self) -> &Work {
+    pub const fn work(&self) -> &WorkWords {
         &self.work_q
     }
 

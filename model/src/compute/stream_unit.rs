@@ -2,12 +2,13 @@
 //! Mirror of `rtl/compute/stream_unit.sv`.
 
 use super::stream_distributor::{DistributorInputs, StreamDistributor};
-use super::stream_sequencer::{SequencerInputs, StreamSequencer, Work};
+use super::stream_sequencer::{SequencerInputs, StreamSequencer};
 use crate::array::Geometry;
 use crate::attention::head_table::Position;
 use crate::attention::types::{Command, HeadInfo, HeadStart};
 use crate::block::{Block, Uint, Visit, Visitor};
 use crate::control::types::{Activity, COMMAND_INDEX_BITS, Done};
+use crate::control::work_queue::WorkWords;
 use crate::link::types::LinkWord;
 use crate::memory::types::{ReadRequest, ReadWord};
 use crate::sram::types::BankFill;
@@ -29,7 +30,7 @@ pub struct Inputs {
     /// Its index.
     pub work_index_i: Uint<COMMAND_INDEX_BITS>,
     /// Its words.
-    pub work_i: Work,
+    pub work_i: WorkWords,
     /// The attention engine takes a head.
     pub command_ready_i: bool,
     /// The head that was taken two cycles ago is started.
@@ -88,7 +89,7 @@ pub struct Outputs {
     /// Its index.
     pub array_index_o: Uint<COMMAND_INDEX_BITS>,
     /// Its words.
-    pub array_work_o: Work,
+    pub array_work_o: WorkWords,
     /// Context of an Attend.
     pub array_context_o: Uint<2>,
     /// A word of this context could not be read.

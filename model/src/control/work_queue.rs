@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/control/work_queue.sv`.
 
-use super::types::{COMMAND_INDEX_BITS, CommandDestination, CommandHead, SCOREBOARD_TOKENS};
+use super::scoreboard::Tokens;
+use super::types::{COMMAND_INDEX_BITS, CommandDestination, CommandHead};
 use crate::block::{Bits, Uint, Visit, Visitor, Wide};
 use crate::packed_struct;
 
 /// A command as it lies in memory: eight words.
 pub type WorkWords = [Wide<64>; 8];
-
-/// A set of tokens.
-pub type TokenSet = Uint<{ SCOREBOARD_TOKENS as u32 }>;
 
 /// A command on its way to a unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -87,7 +85,7 @@ impl WorkQueue {
 
     /// The front, valid when it waits for none of the pending tokens.
     #[must_use]
-    pub fn front(&self, pending: TokenSet) -> Work {
+    pub fn front(&self, pending: Tokens) -> Work {
         let at = usize::from(self.pop_q.0);
         let taken = self.valid_q[at];
         Work {
@@ -99,7 +97,7 @@ impl WorkQueue {
 
     /// Tokens that a command in here waits for.
     #[must_use]
-    pub fn holds(&self) -> TokenSet {
+    pub fn holds(&self) -> Tokens {
         let held = |entry: &Entry| match self.stage {
             Stage::Unit => entry.wait_tokens.0 | entry.wait_array.0,
             Stage::Array => entry.wait_array.0,
@@ -110,7 +108,7 @@ impl WorkQueue {
 
     /// Pending tokens that the front waits for.
     #[must_use]
-    pub fn waiting(&self, pending: TokenSet) -> TokenSet {
+    pub fn waiting(&self, pending: Tokens) -> Tokens {
         Uint(if self.valid_q[usize::from(self.pop_q.0)] { self.mask() & pending.0 } else { 0 })
     }
 
@@ -118,7 +116,7 @@ impl WorkQueue {
     ///
     /// # Panics
     /// When an empty queue has lost its place.
-    pub fn clock(&mut self, work: &Work, pending: TokenSet, front_ready: bool) {
+    pub fn clock(&mut self, work: &Work, pending: Tokens, front_ready: bool) {
         assert!(self.valid_q.contains(&true) || self.push_q == self.pop_q, "INV_WORK_1");
         let push = work.valid && self.ready();
         let pop = self.front(pending).valid && front_ready;

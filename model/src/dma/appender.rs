@@ -8,6 +8,7 @@ use crate::control::types::{
     Activity, COMMAND_INDEX_BITS, CommandDestination, CommandHead, CommandShape, CommandSource, Done,
     OPCODE_APPEND, STATUS_DONE, STATUS_READ_ERROR, STATUS_WRITE_ERROR,
 };
+use crate::control::work_queue::WorkWords;
 use crate::link::types::{LinkWord, visit_words};
 use crate::memory::types::{AXI_BYTES, LINE_BITS, ReadRequest, ReadWord, WriteDone, WriteRequest};
 
@@ -77,7 +78,7 @@ pub struct Inputs {
     /// Its index.
     pub work_index_i: Uint<COMMAND_INDEX_BITS>,
     /// Its words.
-    pub work_i: [Wide<64>; 8],
+    pub work_i: WorkWords,
     /// A request to read is taken, if it is there.
     pub request_ready_i: bool,
     /// A word that was read.

@@ -3,17 +3,16 @@
 
 use crate::array::Geometry;
 use crate::array::types::SEGMENT_LANES;
+use crate::attention::operand_file::BlockData;
 use crate::attention::types::OperandBlock;
 use crate::block::{Bits, Uint, Visit, Visitor, Wide, low_u16};
 use crate::control::types::{
     Activity, COMMAND_INDEX_BITS, CommandHead, CommandShape, CommandSource, Done, OPCODE_LOAD,
     OPERAND_CHUNKS, STATUS_DONE, STATUS_READ_ERROR,
 };
+use crate::control::work_queue::WorkWords;
 use crate::link::types::LinkWord;
 use crate::memory::types::{AXI_BYTES, ReadRequest, ReadWord};
-
-/// Element bytes of a block, in packed order.
-pub type BlockData = [Wide<64>; SEGMENT_LANES / 8];
 
 /// Carries out Load.
 #[derive(Clone, Debug)]
@@ -57,7 +56,7 @@ pub struct Inputs {
     /// Its index.
     pub work_index_i: Uint<COMMAND_INDEX_BITS>,
     /// Its words.
-    pub work_i: [Wide<64>; 8],
+    pub work_i: WorkWords,
     /// A request is taken, if it is there.
     pub request_ready_i: bool,
     /// A word that was read.

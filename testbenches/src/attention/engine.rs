@@ -380,9 +380,9 @@ impl<'a> EngineDriver<'a> {
                         chunk,
                         scale: Uint(block.map_or(0, |b| u16::from(b.scale.code()))),
                     };
-                    let data = std::array::from_fn(|lane| {
-                        Uint(block.map_or(0, |b| u16::from(b.elements[lane].code())))
-                    });
+                    let byte = |lane: usize| block.map_or(0, |b| b.elements[lane].code());
+                    let column = |c: usize| std::array::from_fn(|lane| byte(8 * c + lane));
+                    let data = std::array::from_fn(|c| Wide(u64::from_le_bytes(column(c))));
                     all.push_back((write, data));
                 }
             }
