@@ -37,7 +37,6 @@ module result_buffer
   input  write_done_t                           write_done_i,
   output done_t                                 done_o,
   input  logic                                  done_ready_i,
-  output logic                                  idle_o,
   output activity_t                             activity_o
 );
 
@@ -303,7 +302,6 @@ module result_buffer
   assign write_strobe_o  = '1;
   assign write_data_o    = word_q;
   assign done_o          = done_q;
-  assign idle_o          = push_q == pop_q && !done_q.valid;
   assign activity_o      = activity_q;
 
   `TANDEM_INVARIANT(INV_RESULTS_1, !job_i.valid || (job_i.features != '0 && job_i.rows != '0 &&

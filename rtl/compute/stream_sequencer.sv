@@ -38,7 +38,6 @@ module stream_sequencer
   output logic                                    array_valid_o,
   output logic             [CommandIndexBits-1:0] array_index_o,
   output logic                        [7:0][63:0] array_work_o,
-  output logic                              [1:0] array_context_o,
   input  logic                                    array_ready_i,
   output done_t                                   done_o,
   input  logic                                    done_ready_i,
@@ -384,7 +383,6 @@ module stream_sequencer
   assign array_valid_o   = array_valid_q;
   assign array_index_o   = index_q;
   assign array_work_o    = work_q;
-  assign array_context_o = context_q;
   assign done_o          = done_q;
   assign working_o       = !work_ready_o;
   assign waits_o         = state_q == StateTiles && !value_turn && !room;

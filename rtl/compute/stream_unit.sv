@@ -41,7 +41,6 @@ module stream_unit
   output logic                                    array_valid_o,
   output logic             [CommandIndexBits-1:0] array_index_o,
   output logic                        [7:0][63:0] array_work_o,
-  output logic                              [1:0] array_context_o,  // of an Attend
   input  logic                                    array_ready_i,
   output head_start_t                             fault_o,          // a word of this context was refused
   output done_t                                   done_o,
@@ -81,7 +80,6 @@ module stream_unit
     .array_valid_o,
     .array_index_o,
     .array_work_o,
-    .array_context_o,
     .array_ready_i,
     .done_o,
     .done_ready_i,

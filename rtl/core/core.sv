@@ -52,7 +52,6 @@ module core
 
   localparam int unsigned Lanes      = Segments * SegmentLanes;
   localparam int unsigned TileGroups = PsumSlots / GroupFloats;
-  localparam logic [63:0] AllBytes   = '1;
 
   // ---- registers of the host ----
   logic                           enable, soft_reset, pinned, command_idle, completion, idle;
@@ -130,7 +129,7 @@ module core
     .StreamBurst(64),
     .AuxDepth   (64),
     .AuxBurst   (16),
-    .WriteDepth (WriteDepth),
+    .WriteDepth (64),
     .WriteBurst (16)
   ) u_port (
     .clk_i,
@@ -313,6 +312,8 @@ module core
 
   assign stream_head        = front[1][0];
   assign stream_destination = front[1][2];
+  logic unused_stream;
+  assign unused_stream = ^{stream_head, stream_destination};
   // One command at a time between the stream unit and the array unit.
   assign front_ready[1]     = stream_work_ready && !transit;
 
@@ -362,7 +363,7 @@ module core
   // ---- the array ----
   gemv_t                                gemv;
   logic                                 gemv_ready, gemv_end, gemv_fault, gemv_busy, gemv_starved;
-  logic                                 gemv_blocked, gemv_owns, job_ready, head_poisoned, results_idle;
+  logic                                 gemv_blocked, gemv_owns, job_ready, head_poisoned;
   logic                           [2:0] gemv_reserve;
   feed_tag_t                            gemv_feed;
   beat_t                                gemv_beat;
@@ -514,7 +515,6 @@ module core
     .write_done_i         (write_done[0]),
     .done_o               (done[3]),
     .done_ready_i         (done_ready[3]),
-    .idle_o               (results_idle),
     .activity_o           (activity_o[5])
   );
 
@@ -525,7 +525,8 @@ module core
     events[1] = (read_word[0].valid && read_ready[0]) || (read_word[1].valid && read_ready[1])
                 || (read_word[2].valid && read_ready[2]);
     events[2] = w_o.valid && w_ready_i;
-    events[3] = (done & done_ready) != '0;
+    events[3] = 1'b0;
+    for (int unsigned u = 0; u < 4; u++) events[3] |= done[u].valid && done_ready[u];
   end
   counters #(
     .Width(48)

@@ -167,8 +167,6 @@ pub struct Outputs {
     pub write_data_o: LinkWord,
     /// A job is done.
     pub done_o: Done,
-    /// There is no job.
-    pub idle_o: bool,
     /// What is going on.
     pub activity_o: Activity,
 }
@@ -341,7 +339,6 @@ impl Block for ResultBuffer {
             write_strobe_o: Wide(u64::MAX),
             write_data_o: LinkWord(std::array::from_fn(|w| Wide(pair(w)))),
             done_o: self.done_q,
-            idle_o: self.push_q == self.pop_q && !self.done_q.valid,
             activity_o: self.activity_q,
         }
     }
@@ -488,7 +485,6 @@ impl Visit for Outputs {
         v.bits("write_strobe_o", &mut self.write_strobe_o);
         v.packed("write_data_o", &mut self.write_data_o.0);
         v.bits("done_o", &mut self.done_o);
-        v.bits("idle_o", &mut self.idle_o);
         v.bits("activity_o", &mut self.activity_o);
     }
 }

@@ -312,12 +312,6 @@ impl StreamSequencer {
         &self.work_q
     }
 
-    /// Its context.
-    #[must_use]
-    pub const fn context(&self) -> Uint<2> {
-        self.context_q
-    }
-
     /// The end of a command.
     #[must_use]
     pub const fn done(&self) -> Done {

@@ -90,8 +90,6 @@ pub struct Outputs {
     pub array_index_o: Uint<COMMAND_INDEX_BITS>,
     /// Its words.
     pub array_work_o: WorkWords,
-    /// Context of an Attend.
-    pub array_context_o: Uint<2>,
     /// A word of this context could not be read.
     pub fault_o: HeadStart,
     /// The end of a command.
@@ -134,7 +132,6 @@ impl Block for StreamUnit {
             array_valid_o: self.sequencer.array_valid(),
             array_index_o: self.sequencer.index(),
             array_work_o: *self.sequencer.work(),
-            array_context_o: self.sequencer.context(),
             fault_o: self.distributor.fault(),
             done_o: self.sequencer.done(),
             activity_o: self.distributor.activity(),
@@ -229,7 +226,6 @@ impl Visit for Outputs {
         v.bits("array_valid_o", &mut self.array_valid_o);
         v.bits("array_index_o", &mut self.array_index_o);
         v.packed("array_work_o", &mut self.array_work_o);
-        v.bits("array_context_o", &mut self.array_context_o);
         v.bits("fault_o", &mut self.fault_o);
         v.bits("done_o", &mut self.done_o);
         v.bits("activity_o", &mut self.activity_o);
