@@ -745,11 +745,14 @@ impl<'a> Driver<'a> {
         let room = self.requests.iter().take(2).any(|run| run.room > 0);
         let works = was.fill_o.valid || was.weight_valid_o || !was.work_ready_o;
         let may_starve = !i.word_i.valid && !activity.blocked;
-        let fits = (!works || activity.busy)
-            && (activity.busy || !activity.starved && !activity.blocked)
-            && (!stalled || activity.blocked)
-            && (!activity.blocked || stalled || room)
-            && (may_starve || !activity.starved);
+        let fits = [
+            !works || activity.busy,
+            activity.busy || !activity.starved && !activity.blocked,
+            !stalled || activity.blocked,
+            !activity.blocked || stalled || room,
+            may_starve || !activity.starved,
+        ];
+        let fits = fits.into_iter().all(|fits| fits);
         if fits { Ok(()) } else { Err(wrong(format!("{activity:?} after {was:?}"))) }
     }
 
