@@ -713,7 +713,7 @@ impl<'a> Driver<'a> {
 
     fn check_commands(&self, o: &Outputs) -> Result<(), DutError> {
         // The array is told at once.
-        if o.array_valid_o != !self.arrays.is_empty() {
+        if o.array_valid_o == self.arrays.is_empty() {
             return Err(wrong(format!("a command for the array: {}", o.array_valid_o)));
         }
         if let Some((index, work, _)) = self.arrays.front() {
@@ -744,11 +744,15 @@ impl<'a> Driver<'a> {
         // The request behind the one that is out may wait for room.
         let room = self.requests.iter().take(2).any(|run| run.room > 0);
         let works = was.fill_o.valid || was.weight_valid_o || !was.work_ready_o;
-        let fits = (!works || activity.busy)
-            && (activity.busy || !activity.starved && !activity.blocked)
-            && (!stalled || activity.blocked)
-            && (!activity.blocked || stalled || room)
-            && !(activity.starved && (i.word_i.valid || activity.blocked));
+        let may_starve = !i.word_i.valid && !activity.blocked;
+        let fits = [
+            !works || activity.busy,
+            activity.busy || !activity.starved && !activity.blocked,
+            !stalled || activity.blocked,
+            !activity.blocked || stalled || room,
+            may_starve || !activity.starved,
+        ];
+        let fits = fits.into_iter().all(|fits| fits);
         if fits { Ok(()) } else { Err(wrong(format!("{activity:?} after {was:?}"))) }
     }
 
