@@ -12,6 +12,7 @@ pub mod common;
 pub mod control;
 pub mod devices;
 pub mod image;
+pub mod layout;
 pub mod link;
 pub mod memory;
 pub mod numerics;
