@@ -6,6 +6,7 @@ pub mod array;
 pub mod attention;
 mod bench;
 pub mod collective;
+pub mod core;
 pub mod csr;
 mod dut;
 pub mod float;

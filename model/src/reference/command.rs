@@ -74,6 +74,10 @@ pub struct Fields {
     pub rows: usize,
     /// Byte 3.
     pub operand: usize,
+    /// Bytes 4 and 5.
+    pub wait_tokens: u64,
+    /// Bytes 6 and 7.
+    pub signal_tokens: u64,
     /// Bytes 8 to 13.
     pub source: u64,
     /// Bytes 14 and 15.
@@ -145,6 +149,8 @@ impl Fields {
             flags: bytes[1],
             rows: low(2..3),
             operand: low(3..4),
+            wait_tokens: number(4..6),
+            signal_tokens: number(6..8),
             source: number(8..14),
             bank: low(14..16),
             destination: number(16..22),
@@ -222,16 +228,15 @@ impl Fields {
         if [self.source, self.destination].iter().any(|at| at % 64 != 0 || *at >= MOST_ADDRESS) {
             return ALIGNMENT;
         }
-        if self.written(kind, core).is_some_and(|range| {
-            range.start < core.bounds.start || range.end > core.bounds.end || range.end > MOST_ADDRESS
-        }) {
-            return BOUNDS;
-        }
         if self.operand + self.chunks(kind, core) > CHUNKS {
             return OPERAND;
         }
         if self.bank as u64 + self.bank_words(kind, core) > core.bank_words as u64 {
             return BANK;
+        }
+        let outside = |range: Range<u64>| range.start < core.bounds.start || range.end > core.bounds.end;
+        if self.written(kind, core).is_some_and(outside) {
+            return BOUNDS;
         }
         DONE
     }
@@ -239,7 +244,7 @@ impl Fields {
     /// All fields have values that they may have; those that have no meaning are 0.
     fn fields_are_good(&self, kind: Kind, core: &Core) -> bool {
         let rows = (1..=core.rows).contains(&self.rows);
-        let features = self.length > 0 && self.length.is_multiple_of(BLOCK as u64);
+        let features = (1..MOST).contains(&self.length) && self.length.is_multiple_of(BLOCK as u64);
         let count = |most: u64| self.count > 0 && self.count < most;
         let zero = |unused: &[u64]| unused.iter().all(|&field| field == 0);
         let positions =
@@ -248,6 +253,10 @@ impl Fields {
         let (source, destination, wait) = (self.source, self.destination, self.wait_array);
         // Bit 0 raises the interrupt, whatever the command.
         let flags = |known: u8| self.flags & !(known | 1) == 0;
+        // It would wait for itself.
+        if self.signal_tokens & (self.wait_tokens | wait) != 0 {
+            return false;
+        }
         match kind {
             Kind::Nop => {
                 let unused = [self.rows as u64, operand, source, bank, destination, wait];
