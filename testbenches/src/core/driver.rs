@@ -198,7 +198,6 @@ impl<'a> Driver<'a> {
         for _ in 0..RESET_CLOCKS {
             self.core.clock(false, &CoreInputs::default())?;
             self.memory.reset();
-            self.now += 1;
         }
         self.checker.check_reset(&self.core.outputs().memory, &self.memory.outputs())?;
         Ok(())

@@ -5,11 +5,13 @@
 mod driver;
 mod judge;
 mod port;
+mod stand_in;
 mod trace;
 
 pub use driver::{Finished, HostPlan, Progress, Run, Traffic, run};
 pub use judge::judge;
 pub use port::{CoreInputs, CoreOutputs, CorePort};
+pub use stand_in::{Fault, StandIn};
 pub use trace::{Span, Trace, UNIT_NAMES, UnitCycles};
 
 use crate::memory::Memory;
