@@ -8,6 +8,7 @@ pub mod link;
 pub mod list;
 pub mod matvec;
 pub mod replay;
+pub mod run;
 
 use std::path::PathBuf;
 

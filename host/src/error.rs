@@ -61,6 +61,26 @@ pub enum HostError {
         /// What the parser said.
         reason: String,
     },
+    /// A program file is no TOML, or has a key that there is not.
+    #[error("{path} is no program: {reason}")]
+    ProgramText {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said, with the line.
+        reason: String,
+    },
+    /// Something in a program file cannot be.
+    #[error("{path}: {place}: expected {expected}, found {found}")]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Which region or command, and which field of it.
+        place: String,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// A value of `config.json` is valid there, but this crate does not compute it, or it contradicts another.
     #[error("config.json: expected {key} to be {expected}, found {found}; {advice}")]
     Config {

@@ -6,6 +6,8 @@
 //! quantised and accelerated passes are compared with, and an [`Observer`] sees the activations that reach every
 //! weight matrix on the way.
 //!
+//! A [`program::Program`] is a file of commands for the core, with the memory that they work on.
+//!
 //! ```
 //! use std::path::Path;
 //! use tandem_host::{Checkpoint, Forward, HostError, Tokenizer};
@@ -30,6 +32,7 @@ mod files;
 mod forward;
 mod math;
 mod observe;
+pub mod program;
 mod raw_config;
 mod state;
 mod tensors;

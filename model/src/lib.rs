@@ -15,6 +15,7 @@ pub mod core;
 pub mod devices;
 pub mod dma;
 pub mod image;
+pub mod layout;
 pub mod link;
 pub mod memory;
 pub mod numerics;

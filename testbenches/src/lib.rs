@@ -7,6 +7,7 @@ pub mod attention;
 mod bench;
 pub mod collective;
 pub mod control;
+pub mod core;
 pub mod csr;
 pub mod dma;
 mod dut;

@@ -6,6 +6,7 @@ pub mod command_fetch;
 pub mod command_unit;
 pub mod completer;
 pub mod counters;
+pub mod command;
 pub mod csr;
 pub mod scoreboard;
 pub mod types;

@@ -11,10 +11,13 @@
 pub mod attention;
 pub mod attention_error;
 pub mod collective;
+pub mod command;
 pub mod crc32c;
 pub mod divide;
 pub mod dot;
 pub mod float;
+pub mod image;
+pub mod program;
 pub mod pv;
 pub mod quantise;
 pub mod secded;

@@ -48,6 +48,11 @@ impl Contents {
         &self.bounds
     }
 
+    /// Addresses of the words of which bytes were written, rising, and a bit for each such byte.
+    pub fn written(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.words.iter().map(|(&address, word)| (address, word.written))
+    }
+
     /// What the word at `address` holds before it is written.
     fn pattern(&self, address: u64) -> Data {
         let mut state = self.seed ^ address.wrapping_mul(0xD6E8_FEB8_6659_FD93);

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A program on a core: what it takes, what the units do meanwhile, and whether memory is then what the commands mean.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tandem_host::program::{HOST_BYTES, MOST_ADDRESS, Program};
+use tandem_model::array::Geometry;
+use tandem_model::control::command::{OPCODES, STATUSES, name_of};
+use tandem_model::memory::types::AXI_BYTES;
+use tandem_model::reference::image::Image;
+use tandem_testbenches::core::{self, CorePort, Finished, HostPlan, MemoryKind, Span, UNIT_NAMES};
+
+use super::{as_f64, progress};
+use crate::engine::unbox;
+use crate::interrupt;
+use crate::replay::write_atomically;
+
+/// log2 of the commands of the ring.
+const RING_LOG2: u8 = 6;
+/// Cycles without a completion after which the host gives up: no command takes as long.
+const PATIENCE: u64 = 1 << 32;
+/// Clocks between two looks at Ctrl-C.
+const CLOCKS_PER_LOOK: u64 = 1024;
+
+/// What is behind the memory port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    /// Fixed latency, a word per cycle each way.
+    Ideal,
+    /// One channel of HBM3.
+    Hbm3,
+    /// Whatever AXI allows, by the seed of --stalls.
+    Hostile,
+}
+
+impl Memory {
+    const fn kind(self) -> MemoryKind {
+        match self {
+            Self::Ideal => MemoryKind::Ideal,
+            Self::Hbm3 => MemoryKind::Hbm3,
+            Self::Hostile => MemoryKind::Hostile,
+        }
+    }
+}
+
+/// Under which circumstances.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// What is behind the memory port.
+    pub memory: Memory,
+    /// Seed of a host that takes its time.
+    pub stalls: Option<u64>,
+    /// Seed of whatever else is left to chance.
+    pub seed: u64,
+}
+
+/// A program, and what it does by the definition.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The program.
+    pub program: Program,
+    /// How each command must end.
+    pub statuses: Vec<u8>,
+    /// Memory afterwards.
+    pub image: Image,
+}
+
+impl Prepared {
+    /// Reads a program and has the untimed interpreter run it.
+    ///
+    /// # Errors
+    /// When it cannot be read, uses what it never defined, or expects a status that the definition does not give.
+    pub fn load(path: &Path, geometry: Geometry) -> anyhow::Result<Self> {
+        let program = Program::load(path, geometry)?;
+        let mut machine = program.machine(geometry);
+        let mut statuses = Vec::new();
+        for (index, step) in program.steps.iter().enumerate() {
+            let opcode = step.words[0].to_le_bytes()[0];
+            let place = || format!("{}: command {index} ({})", path.display(), opcode_name(opcode));
+            let status = machine.run(&step.words).with_context(place)?;
+            if let Some(expect) = step.expect.filter(|&expect| expect != status) {
+                bail!(
+                    "{}: expect = \"{}\", but on geometry {} it ends with \"{}\" by definition; correct the one or the other",
+                    place(),
+                    status_name(expect),
+                    geometry.name,
+                    status_name(status)
+                );
+            }
+            statuses.push(status);
+        }
+        if statuses.is_empty() {
+            bail!("{}: a program has at least one [[command]], this one has none", path.display());
+        }
+        Ok(Self { program, statuses, image: machine.image })
+    }
+
+    fn plan(&self, surroundings: &Surroundings) -> HostPlan {
+        HostPlan {
+            commands: self.program.steps.iter().map(|step| step.words).collect(),
+            bounds: self.program.bounds.clone(),
+            pinned: self.program.pinned,
+            rings: MOST_ADDRESS - HOST_BYTES,
+            ring_log2: RING_LOG2,
+            stalls: surroundings.stalls,
+            patience: PATIENCE,
+        }
+    }
+
+    /// Runs the program on a core and holds what comes out against the definition.
+    ///
+    /// # Errors
+    /// When the core is wrong, or Ctrl-C was pressed.
+    pub fn run_on(&self, core: &mut dyn CorePort, surroundings: &Surroundings) -> anyhow::Result<Outcome> {
+        let mut memory = surroundings.memory.kind().make(surroundings.stalls.unwrap_or(surroundings.seed));
+        for region in &self.program.regions {
+            memory.contents_mut().store(region.address, &region.bytes);
+        }
+        let plan = self.plan(surroundings);
+        let bar = progress(plan.commands.len() as u64, "commands");
+        let start = Instant::now();
+        let run = core::Run { core, memory, plan: &plan };
+        let finished = core::run(run, &mut |at| {
+            if at.cycles.is_multiple_of(CLOCKS_PER_LOOK) {
+                bar.set_position(at.done as u64);
+                interrupt::check()?;
+            }
+            Ok(())
+        });
+        bar.finish_and_clear();
+        let finished = finished.map_err(unbox)?;
+        core::judge(&plan.commands, &self.statuses, &self.image, &finished).map_err(unbox)?;
+        Ok(Outcome { finished, seconds: start.elapsed().as_secs_f64() })
+    }
+}
+
+/// A run that ended well.
+pub struct Outcome {
+    /// What came out.
+    pub finished: Finished,
+    /// Wall time, seconds.
+    pub seconds: f64,
+}
+
+/// A command.
+#[derive(Clone, Debug, Serialize)]
+pub struct CommandReport {
+    /// Its place in the program.
+    pub command: usize,
+    /// What it does.
+    pub op: String,
+    /// How it ended.
+    pub status: String,
+    /// Clock in which it was dispatched, from reset.
+    pub dispatched: u64,
+    /// Clock in which it was done.
+    pub done: u64,
+}
+
+impl CommandReport {
+    /// From dispatch to done.
+    #[must_use]
+    pub const fn cycles(&self) -> u64 {
+        self.done - self.dispatched
+    }
+}
+
+/// A unit.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct UnitReport {
+    /// Name.
+    pub unit: &'static str,
+    /// Cycles in which it had something to do.
+    pub busy: u64,
+    /// Of these: waited for what comes in.
+    pub starved: u64,
+    /// Of these: waited for those behind it.
+    pub blocked: u64,
+}
+
+/// The run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Geometry.
+    pub geometry: &'static str,
+    /// What was behind the memory port.
+    pub memory: Memory,
+    /// Command by command.
+    pub commands: Vec<CommandReport>,
+    /// From the first doorbell to the last completion.
+    pub cycles: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Words read by cycles: the port can bring one per cycle.
+    pub read_utilisation: f64,
+    /// Words written by cycles.
+    pub write_utilisation: f64,
+    /// Unit by unit.
+    pub units: Vec<UnitReport>,
+    /// Cycles in all, with those in which the host reads counters.
+    pub all_cycles: u64,
+    /// Wall time, seconds.
+    pub seconds: f64,
+    /// Simulated cycles per second.
+    pub cycles_per_second: f64,
+}
+
+impl Report {
+    /// What is to be told of a run.
+    #[must_use]
+    pub fn new(prepared: &Prepared, geometry: Geometry, memory: Memory, outcome: &Outcome) -> Self {
+        let Outcome { finished, seconds } = outcome;
+        let cycles = finished.end - finished.start;
+        let commands = prepared.program.steps.iter().zip(&finished.completions).enumerate();
+        let command = |(command, (step, done)): (usize, (&tandem_host::program::Step, _))| {
+            let done: &tandem_model::control::command::Completion = done;
+            CommandReport {
+                command,
+                op: opcode_name(step.words[0].to_le_bytes()[0]),
+                status: status_name(done.status),
+                dispatched: done.dispatched,
+                done: done.done,
+            }
+        };
+        let units = UNIT_NAMES.into_iter().zip(finished.trace.totals());
+        let traffic = finished.traffic;
+        Self {
+            geometry: geometry.name,
+            memory,
+            commands: commands.map(command).collect(),
+            cycles,
+            bytes_read: traffic.words_read * AXI_BYTES as u64,
+            bytes_written: traffic.bytes_written,
+            read_utilisation: as_f64(traffic.words_read) / as_f64(cycles),
+            write_utilisation: as_f64(traffic.words_written) / as_f64(cycles),
+            units: units
+                .map(|(unit, of)| UnitReport {
+                    unit,
+                    busy: of.busy,
+                    starved: of.starved,
+                    blocked: of.blocked,
+                })
+                .collect(),
+            all_cycles: finished.cycles,
+            seconds: *seconds,
+            cycles_per_second: as_f64(finished.cycles) / seconds,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:>7} {:<10} {:<16} {:>10} {:>10} {:>10}",
+            "command", "op", "status", "dispatched", "done", "cycles"
+        )?;
+        for c in &self.commands {
+            let cycles = c.cycles();
+            writeln!(
+                f,
+                "{:>7} {:<10} {:<16} {:>10} {:>10} {cycles:>10}",
+                c.command, c.op, c.status, c.dispatched, c.done
+            )?;
+        }
+        writeln!(f, "\n{:<10} {:>8} {:>8} {:>8}  % of the cycles", "unit", "busy", "starved", "blocked")?;
+        let share = |cycles: u64| 100.0 * as_f64(cycles) / as_f64(self.cycles);
+        for u in &self.units {
+            let [busy, starved, blocked] = [u.busy, u.starved, u.blocked].map(share);
+            writeln!(f, "{:<10} {busy:>8.1} {starved:>8.1} {blocked:>8.1}", u.unit)?;
+        }
+        write!(
+            f,
+            "\n{} commands in {} cycles: {} bytes read, {:.1}% of what the port can bring, {} written, {:.1}%\n\
+             statuses and memory are those of the definition",
+            self.commands.len(),
+            self.cycles,
+            self.bytes_read,
+            100.0 * self.read_utilisation,
+            self.bytes_written,
+            100.0 * self.write_utilisation
+        )
+    }
+}
+
+/// Writes what the units did as Chrome trace events (`chrome://tracing`, Perfetto): a track for each unit, a slice for each
+/// command, cycles as microseconds.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_timeline(path: &Path, report: &Report, spans: &[Span]) -> crate::Result<PathBuf> {
+    let names = UNIT_NAMES.iter().enumerate().map(|(unit, name)| {
+        json!({"ph": "M", "pid": 0, "tid": unit, "name": "thread_name", "args": {"name": name}})
+    });
+    let slices = spans.iter().map(|span| slice(report, span));
+    let events: Vec<Value> = names.chain(slices).collect();
+    let text = json!({"traceEvents": events, "displayTimeUnit": "ms"}).to_string();
+    write_atomically(path, text.as_bytes())?;
+    Ok(path.to_owned())
+}
+
+fn slice(report: &Report, span: &Span) -> Value {
+    // The core counts commands modulo 65536: it is the first such that was not done before.
+    let mut same = report.commands.iter().skip(span.index.into()).step_by(1 << 16);
+    let command = same.find(|c| c.done >= span.start);
+    let name = command.map_or_else(|| format!("{} ?", span.index), |c| format!("{} {}", c.command, c.op));
+    json!({
+        "ph": "X", "pid": 0, "tid": span.unit, "name": name, "cat": UNIT_NAMES[span.unit],
+        "ts": span.start, "dur": span.end - span.start,
+        "args": {"starved": span.starved, "blocked": span.blocked},
+    })
+}
+
+fn opcode_name(opcode: u8) -> String {
+    name_of(&OPCODES, opcode.into()).map_or_else(|| format!("opcode {opcode}"), str::to_owned)
+}
+
+fn status_name(status: u8) -> String {
+    name_of(&STATUSES, status.into()).map_or_else(|| format!("status {status}"), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_testbenches::WrongAnswer;
+    use tandem_testbenches::core::{Fault, StandIn};
+
+    fn example(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/programs").join(name)
+    }
+
+    fn run_example(name: &str, geometry: Geometry, fault: Fault) -> anyhow::Result<(Report, Outcome)> {
+        let prepared = Prepared::load(&example(name), geometry)?;
+        let mut stand_in = StandIn::new(prepared.program.machine(geometry), fault);
+        let surroundings = Surroundings { memory: Memory::Ideal, stalls: None, seed: 1 };
+        let outcome = prepared.run_on(&mut stand_in, &surroundings)?;
+        Ok((Report::new(&prepared, geometry, Memory::Ideal, &outcome), outcome))
+    }
+
+    #[test]
+    fn the_examples_run_and_are_told() {
+        for geometry in Geometry::ALL {
+            for name in ["gemv.toml", "attend.toml", "illegal.toml"] {
+                let (report, outcome) = run_example(name, geometry, Fault::Nothing).unwrap();
+                assert_eq!(report.commands.len(), outcome.finished.completions.len());
+                let text = report.to_string();
+                assert!(text.contains("statuses and memory are those of the definition"), "{text}");
+                assert!(report.bytes_written > 0 && report.read_utilisation > 0.0);
+            }
+        }
+        let (report, _) = run_example("illegal.toml", Geometry::ALL[0], Fault::Nothing).unwrap();
+        let of = |i: usize| (report.commands[i].op.as_str(), report.commands[i].status.as_str());
+        assert_eq!(
+            [of(0), of(3), of(6)],
+            [("opcode 9", "opcode"), ("gemv", "bounds"), ("load", "read_error")]
+        );
+    }
+
+    #[test]
+    fn a_core_that_is_wrong_is_a_wrong_answer() {
+        for fault in [Fault::Result, Fault::Status, Fault::Lost] {
+            // Nobody waits for what is lost as long as for a long command.
+            if fault == Fault::Lost {
+                continue;
+            }
+            let error = run_example("gemv.toml", Geometry::ALL[0], fault).err().expect("it is wrong");
+            assert!(error.is::<WrongAnswer>(), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_timeline_has_a_slice_for_each_command_of_a_unit() {
+        let (report, outcome) = run_example("gemv.toml", Geometry::ALL[1], Fault::Nothing).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.json");
+        write_timeline(&path, &report, &outcome.finished.trace.spans()).unwrap();
+        let read: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let events = read["traceEvents"].as_array().unwrap();
+        let slices: Vec<_> = events.iter().filter(|e| e["ph"] == "X").collect();
+        let names: Vec<_> = slices.iter().map(|e| e["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["0 load", "1 gemv", "2 load", "3 gemv"]);
+        let end = |e: &Value| e["ts"].as_u64().unwrap() + e["dur"].as_u64().unwrap();
+        assert!(slices.windows(2).all(|two| end(two[0]) <= two[1]["ts"].as_u64().unwrap()));
+        assert_eq!(events.len() - slices.len(), UNIT_NAMES.len());
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.toml");
+        for (text, what) in [
+            ("", "at least one [[command]]"),
+            ("[[command]]\nop = \"nop\"\nexpect = \"field\"\n", "command 0 (nop): expect = \"field\""),
+            (
+                "[[region]]\nname = \"a\"\nsize = 4096\n[[command]]\nop = \"gemv\"\nrows = 1\nsource = \"a\"\n\
+                 destination = \"a\"\ncount = 1\nlength = 32\n",
+                "command 0 (gemv)",
+            ),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = format!("{:#}", Prepared::load(&path, Geometry::ALL[0]).unwrap_err());
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

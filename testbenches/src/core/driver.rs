@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The host of a core: sets its registers, keeps the rings, waits for completions.
+
+use std::ops::Range;
+
+use tandem_model::block::{Bits, Uint, Wide, low_u16};
+use tandem_model::control::command::{COMMAND_BYTES, Completion, command_bytes};
+use tandem_model::control::types::{
+    AxiLiteAddress, AxiLiteWrite, CSR_BOUNDS_BASE_LO, CSR_BOUNDS_LIMIT_LO, CSR_COMMAND_BASE_LO,
+    CSR_COMPLETION_BASE_LO, CSR_CONSUMER, CSR_CONTROL, CSR_COUNTER_HI, CSR_COUNTER_LO, CSR_COUNTER_SELECT,
+    CSR_DOORBELL, CSR_ERROR_CODE, CSR_ERROR_INDEX, CSR_INTERRUPT_ENABLE, CSR_INTERRUPT_STATUS,
+    CSR_RING_SIZE_LOG2, CSR_STATUS, Interrupts,
+};
+
+use super::port::{CoreInputs, CorePort};
+use super::trace::Trace;
+use crate::bench::WrongAnswer;
+use crate::dut::DutError;
+use crate::memory::Memory;
+use crate::memory::checker::{Checker, Limits};
+use crate::memory::contents::Contents;
+use crate::memory::port::{Data, WORD};
+use crate::random::split_mix;
+
+/// Largest ring, log2 of its commands.
+const MOST_RING_LOG2: u8 = 15;
+/// Clocks of reset at the start.
+const RESET_CLOCKS: usize = 3;
+/// Cycles that an access of the host may take, and the interrupt after a completion.
+const HOST_PATIENCE: u64 = 1000;
+/// Bursts each way that the port may have open.
+const OUTSTANDING: usize = 256;
+/// Bit of `CONTROL`: the core takes commands.
+const ENABLE: u32 = 1;
+/// Bit of `CONTROL`: the lower half of the banks is not used for streaming.
+const PINNED: u32 = 4;
+
+/// What the host does.
+#[derive(Clone, Debug)]
+pub struct HostPlan {
+    /// The commands, in order.
+    pub commands: Vec<[u64; 8]>,
+    /// Where the core may write.
+    pub bounds: Range<u64>,
+    /// The lower half of the banks is not used for streaming.
+    pub pinned: bool,
+    /// Where the host's rings lie: commands, and behind them completions. No command uses these addresses.
+    pub rings: u64,
+    /// log2 of the commands of the ring.
+    pub ring_log2: u8,
+    /// The host takes its time, and rings the doorbell for a few commands at a time.
+    pub stalls: Option<u64>,
+    /// Cycles without a completion after which it gives up.
+    pub patience: u64,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Cycles.
+    pub cycles: u64,
+    /// Commands that are done.
+    pub done: usize,
+}
+
+/// Everything that a run needs.
+pub struct Run<'a> {
+    /// The core.
+    pub core: &'a mut dyn CorePort,
+    /// Its memory, with all that the commands read.
+    pub memory: Box<dyn Memory>,
+    /// The host.
+    pub plan: &'a HostPlan,
+}
+
+/// Words that crossed the memory port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// Words read.
+    pub words_read: u64,
+    /// Words written.
+    pub words_written: u64,
+    /// Bytes written: those with a strobe.
+    pub bytes_written: u64,
+}
+
+/// What came out.
+pub struct Finished {
+    /// Completions, command by command.
+    pub completions: Vec<Completion>,
+    /// Cycle of the first doorbell.
+    pub start: u64,
+    /// Cycle after the last completion.
+    pub end: u64,
+    /// Cycles in all.
+    pub cycles: u64,
+    /// What crossed the memory port from `start` to `end`.
+    pub traffic: Traffic,
+    /// What the units did.
+    pub trace: Trace,
+    /// The core's counters, by number.
+    pub counters: Vec<u64>,
+    /// The memory.
+    pub contents: Contents,
+    /// Addresses of the host's rings.
+    pub rings: Range<u64>,
+}
+
+/// Runs a core from reset until all commands are done and it is idle. `progress` is told how far it is, and may stop the run
+/// with an error.
+///
+/// # Errors
+/// When the core, or its port, breaks a rule, or something does not come.
+///
+/// # Panics
+/// When the ring is larger than the core can have.
+pub fn run(
+    run: Run<'_>,
+    progress: &mut dyn FnMut(Progress) -> Result<(), DutError>,
+) -> Result<Finished, DutError> {
+    assert!(run.plan.ring_log2 <= MOST_RING_LOG2, "commands of a ring are counted in 16 bits");
+    let mut driver = Driver::new(run);
+    driver.reset()?;
+    driver.configure()?;
+    driver.work(progress)?;
+    driver.conclude()?;
+    driver.finish()
+}
+
+struct Driver<'a> {
+    core: &'a mut dyn CorePort,
+    memory: Box<dyn Memory>,
+    plan: &'a HostPlan,
+    checker: Checker,
+    inputs: CoreInputs,
+    now: u64,
+    chance: Option<u64>,
+    issued: usize,
+    completions: Vec<Option<Completion>>,
+    /// Commands from the first that is not done on: their number.
+    oldest: usize,
+    start: u64,
+    end: u64,
+    traffic: Traffic,
+    trace: Trace,
+    counters: Vec<u64>,
+}
+
+fn wrong<T>(what: String) -> Result<T, DutError> {
+    Err(WrongAnswer(what).into())
+}
+
+impl<'a> Driver<'a> {
+    fn new(run: Run<'a>) -> Self {
+        let Run { core, memory, plan } = run;
+        let bounds = memory.contents().bounds().clone();
+        Self {
+            core,
+            memory,
+            plan,
+            checker: Checker::new(Limits { reads: OUTSTANDING, writes: OUTSTANDING, bounds }),
+            inputs: CoreInputs::default(),
+            now: 0,
+            chance: plan.stalls,
+            issued: 0,
+            completions: vec![None; plan.commands.len()],
+            oldest: 0,
+            start: 0,
+            end: 0,
+            traffic: Traffic::default(),
+            trace: Trace::default(),
+            counters: Vec::new(),
+        }
+    }
+
+    const fn ring(&self) -> usize {
+        1 << self.plan.ring_log2
+    }
+
+    /// Address of a command's place in the ring.
+    const fn command_place(&self, index: usize) -> u64 {
+        self.plan.rings + WORD * (index % self.ring()) as u64
+    }
+
+    const fn completion_base(&self) -> u64 {
+        self.plan.rings + WORD * self.ring() as u64
+    }
+
+    const fn completion_place(&self, index: usize) -> u64 {
+        self.completion_base() + WORD * (index % self.ring()) as u64
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.chance.as_mut().map_or(0, |state| split_mix(state) % n)
+    }
+
+    fn reset(&mut self) -> Result<(), DutError> {
+        for _ in 0..RESET_CLOCKS {
+            self.core.clock(false, &CoreInputs::default())?;
+            self.memory.reset();
+        }
+        self.checker.check_reset(&self.core.outputs().memory, &self.memory.outputs())?;
+        Ok(())
+    }
+
+    /// One clock with `inputs` as the host has set them. True when a write was answered in this cycle.
+    fn clock(&mut self) -> Result<bool, DutError> {
+        let outputs = self.core.outputs();
+        let (master, slave) = (outputs.memory, self.memory.outputs());
+        self.checker.check(&master, &slave)?;
+        self.trace.record(self.now, &outputs.activity);
+        let (read, written) = (slave.r.valid && master.r_ready, master.w.valid && slave.w_ready);
+        self.traffic.words_read += u64::from(read);
+        self.traffic.words_written += u64::from(written);
+        if written {
+            self.traffic.bytes_written += u64::from(master.w.strobe.count_ones());
+        }
+        self.inputs.memory = slave;
+        self.core.clock(true, &self.inputs)?;
+        self.memory.clock(&master);
+        self.now += 1;
+        Ok(slave.b.valid && master.b_ready)
+    }
+
+    /// A clock; completions that it brought are noted.
+    fn watch(&mut self) -> Result<(), DutError> {
+        if self.clock()? {
+            self.collect()?;
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), DutError> {
+        let clocks = if self.below(4) == 0 { self.below(20) } else { 0 };
+        (0..clocks).try_for_each(|_| self.watch())
+    }
+
+    fn write(&mut self, register: u16, data: u32) -> Result<(), DutError> {
+        self.pause()?;
+        let w = AxiLiteWrite { valid: true, strobe: Uint(15), data: Wide(data.into()) };
+        self.inputs.host_aw = AxiLiteAddress { valid: true, address: Uint(register) };
+        self.inputs.host_w = w;
+        self.inputs.host_b_ready = true;
+        let due = self.now + HOST_PATIENCE;
+        while self.now < due {
+            let outputs = self.core.outputs();
+            self.watch()?;
+            self.inputs.host_aw.valid &= !outputs.host_aw_ready;
+            self.inputs.host_w.valid &= !outputs.host_w_ready;
+            if outputs.host_b.valid {
+                self.inputs.host_b_ready = false;
+                if outputs.host_b.response != Uint(0) {
+                    return wrong(format!("the write of {data:#x} to register {register:#x} was refused"));
+                }
+                return Ok(());
+            }
+        }
+        wrong(format!("the write to register {register:#x} was not answered in {HOST_PATIENCE} cycles"))
+    }
+
+    fn read(&mut self, register: u16) -> Result<u32, DutError> {
+        self.pause()?;
+        self.inputs.host_ar = AxiLiteAddress { valid: true, address: Uint(register) };
+        self.inputs.host_r_ready = true;
+        let due = self.now + HOST_PATIENCE;
+        while self.now < due {
+            let outputs = self.core.outputs();
+            self.watch()?;
+            self.inputs.host_ar.valid &= !outputs.host_ar_ready;
+            if outputs.host_r.valid {
+                self.inputs.host_r_ready = false;
+                if outputs.host_r.response != Uint(0) {
+                    return wrong(format!("the read of register {register:#x} was refused"));
+                }
+                return Ok(low_u32(outputs.host_r.data.0));
+            }
+        }
+        wrong(format!("the read of register {register:#x} was not answered in {HOST_PATIENCE} cycles"))
+    }
+
+    /// Writes an address to a register of two halves.
+    fn write_address(&mut self, register_lo: u16, address: u64) -> Result<(), DutError> {
+        self.write(register_lo, low_u32(address))?;
+        self.write(register_lo + 4, low_u32(address >> 32))
+    }
+
+    fn configure(&mut self) -> Result<(), DutError> {
+        let plan = self.plan;
+        self.write_address(CSR_COMMAND_BASE_LO, plan.rings)?;
+        self.write(CSR_RING_SIZE_LOG2, plan.ring_log2.into())?;
+        self.write_address(CSR_COMPLETION_BASE_LO, self.completion_base())?;
+        self.write_address(CSR_BOUNDS_BASE_LO, plan.bounds.start)?;
+        self.write_address(CSR_BOUNDS_LIMIT_LO, plan.bounds.end)?;
+        let all = Interrupts { doorbell_overflow: true, error: true, completion: true };
+        self.write(CSR_INTERRUPT_ENABLE, low_u32(all.to_bits()))?;
+        self.write(CSR_CONTROL, ENABLE | if plan.pinned { PINNED } else { 0 })
+    }
+
+    /// Keeps the ring full until all commands are done.
+    fn work(&mut self, progress: &mut dyn FnMut(Progress) -> Result<(), DutError>) -> Result<(), DutError> {
+        let all = self.plan.commands.len();
+        self.start = self.now;
+        self.traffic = Traffic::default();
+        let (mut since, mut before) = (self.now, 0);
+        while self.oldest < all {
+            let mut room = (self.oldest + self.ring()).min(all) - self.issued;
+            if room > 1 && self.chance.is_some() {
+                room = usize::try_from(self.below(room as u64 + 1)).expect("at most a ring");
+            }
+            if room > 0 {
+                self.issue(room)?;
+            }
+            self.watch()?;
+            let done = self.completions.iter().skip(self.oldest).flatten().count() + self.oldest;
+            if done > before {
+                (since, before) = (self.now, done);
+            }
+            progress(Progress { cycles: self.now, done })?;
+            if self.now - since > self.plan.patience {
+                return wrong(format!(
+                    "{} cycles without a completion: command {} of {all} is not done; {}",
+                    self.plan.patience,
+                    self.oldest,
+                    self.trace.busy()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the next commands into the ring and rings the doorbell.
+    fn issue(&mut self, count: usize) -> Result<(), DutError> {
+        for index in self.issued..self.issued + count {
+            let command = command_bytes(&self.plan.commands[index]);
+            // The place must not look like a completion of this command.
+            let stale = Completion { index: !number(index), ..Completion::default() }.index.to_le_bytes();
+            let (to, answer) = (self.command_place(index), self.completion_place(index));
+            let contents = self.memory.contents_mut();
+            contents.store(to, &command);
+            contents.store(answer, &[0; COMMAND_BYTES]);
+            contents.store(answer, &stale);
+        }
+        self.issued += count;
+        self.write(CSR_DOORBELL, number(self.issued).into())
+    }
+
+    /// Notes the completions that are in memory.
+    fn collect(&mut self) -> Result<(), DutError> {
+        for index in self.oldest..self.issued {
+            let (data, _) = self.memory.contents().read_word(self.completion_place(index));
+            if self.completions[index].is_some() || u16::from_le_bytes([data[0], data[1]]) != number(index) {
+                continue;
+            }
+            self.completions[index] = Some(self.completion(index, &data)?);
+            self.end = self.now;
+        }
+        while self.completions.get(self.oldest).is_some_and(Option::is_some) {
+            self.oldest += 1;
+        }
+        Ok(())
+    }
+
+    fn completion(&self, index: usize, data: &Data) -> Result<Completion, DutError> {
+        let Some(completion) = Completion::from_bytes(data) else {
+            return wrong(format!("completion of command {index}: bytes are set that belong to no field"));
+        };
+        let Completion { dispatched, done, .. } = completion;
+        if dispatched > done || done > self.now {
+            return wrong(format!(
+                "completion of command {index} in cycle {}: dispatched in {dispatched}, done in {done}",
+                self.now
+            ));
+        }
+        Ok(completion)
+    }
+
+    /// After the last completion: interrupts, errors, counters.
+    fn conclude(&mut self) -> Result<(), DutError> {
+        let completions: Vec<Completion> = self.completions.iter().flatten().copied().collect();
+        let notified = self.plan.commands.iter().any(|words| words[0] >> 8 & 1 == 1);
+        let failed = completions.iter().any(|c| c.status != 0);
+        let due = self.now + HOST_PATIENCE;
+        while self.read(CSR_STATUS)? & 1 == 0 {
+            if self.now > due {
+                return wrong(format!(
+                    "all commands are done, and the core is not idle; {}",
+                    self.trace.busy()
+                ));
+            }
+        }
+        if self.core.outputs().interrupt != (notified || failed) {
+            return wrong(format!(
+                "the interrupt is {}; a command had to notify: {notified}, one failed: {failed}",
+                self.core.outputs().interrupt
+            ));
+        }
+        let status = self.read(CSR_INTERRUPT_STATUS)?;
+        let want = Interrupts { doorbell_overflow: false, error: failed, completion: notified };
+        if u64::from(status) != want.to_bits() {
+            return wrong(format!("interrupts are {status:#b} instead of {:#b}", want.to_bits()));
+        }
+        if failed {
+            let (code, index) = (self.read(CSR_ERROR_CODE)?, self.read(CSR_ERROR_INDEX)?);
+            let known = |c: &Completion| u32::from(c.status) == code && u32::from(c.index) == index;
+            if code == 0 || !completions.iter().any(known) {
+                return wrong(format!("error {code} of command {index}, which ended otherwise"));
+            }
+        }
+        self.write(CSR_INTERRUPT_STATUS, status)?;
+        self.watch()?;
+        self.watch()?;
+        if self.core.outputs().interrupt {
+            return wrong("the interrupt stays after it was cleared".to_owned());
+        }
+        let consumer = self.read(CSR_CONSUMER)?;
+        if consumer != u32::from(number(self.plan.commands.len())) {
+            return wrong(format!("{consumer} commands taken of {}", self.plan.commands.len()));
+        }
+        for counter in 0..64 {
+            self.write(CSR_COUNTER_SELECT, counter)?;
+            let low = self.read(CSR_COUNTER_LO)?;
+            let high = self.read(CSR_COUNTER_HI)?;
+            self.counters.push(u64::from(high) << 32 | u64::from(low));
+        }
+        Ok(self.checker.finish()?)
+    }
+
+    fn finish(self) -> Result<Finished, DutError> {
+        let rings = self.plan.rings..self.completion_base() + WORD * self.ring() as u64;
+        Ok(Finished {
+            completions: self.completions.iter().flatten().copied().collect(),
+            start: self.start,
+            end: self.end,
+            cycles: self.now,
+            traffic: self.traffic,
+            trace: self.trace,
+            counters: self.counters,
+            contents: self.memory.contents().clone(),
+            rings,
+        })
+    }
+}
+
+/// The number of a command as the core counts it.
+fn number(index: usize) -> u16 {
+    low_u16(index as u64)
+}
+
+fn low_u32(bits: u64) -> u32 {
+    let [a, b, c, d, ..] = bits.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
