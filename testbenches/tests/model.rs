@@ -232,7 +232,7 @@ fn commands_take_the_cycles_that_their_page_says() {
             (o.completion_o, "completion"),
         ];
         seen.extend(events.into_iter().filter(|event| event.0).map(|event| (cycle, event.1)));
-        let word = |valid, last| ReadWord { valid, first: !last, last, error: false };
+        let word = |valid, last: bool| ReadWord { valid, first: !last, last, error: false };
         let done = Done { valid: cycle == 9, status: Uint(0), notify: true, tokens: Uint(1), index: Uint(0) };
         unit.clock(&command_unit::Inputs {
             enable_i: true,
