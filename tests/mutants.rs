@@ -78,6 +78,7 @@ campaign! {
         clear_wins_over_event
         closed_undrained
         commit_before_write
+        completion_before_done
         convert_exponent_short
         correction_beside
         counter_not_kept
@@ -89,12 +90,14 @@ campaign! {
         denominator_scaled
         denominators_do_not_wait
         distance_short
+        doorbell_lost_while_busy
         doorbell_overflow_off_by_one
         drain_select_off_by_one
         epoch_ignored
         exp2_index_off_by_one
         exp2_line_flat
         flags_not_sticky
+        flight_overtaken
         flush_bound_off_by_one
         flushed_answers_taken
         given_from_waiting_pass
@@ -125,6 +128,7 @@ campaign! {
         reciprocal_truncated
         refusal_forgotten
         replay_slot_off_by_one
+        request_beyond_ring
         result_slot_early
         room_ignored
         rounded_reset_missing
@@ -144,11 +148,14 @@ campaign! {
         syndrome_row_ignored
         tile_exponent_not_held
         tile_first_ignored
+        token_released_early
+        token_signalled_while_held
         unused_row_divided
         value_maximum_of_neighbour
         value_scale_of_neighbour
         value_scale_of_next_tile
         word_given_before_sum
+        write_beyond_bounds
         write_does_not_wait
         write_during_reset
         wrong_chunk_summed

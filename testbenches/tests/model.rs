@@ -216,9 +216,7 @@ fn readers_give_every_word_once_and_in_order() {
 fn commands_take_the_cycles_that_their_page_says() {
     let load = [1 | 1 << 16 | 1 << 48, 0, 0, 32 << 32];
     let gemv = [2 | 1 << 16 | 1 << 48, 0, 0, 1 | 32 << 32];
-    let command = |head: [u64; 4]| {
-        LinkWord(std::array::from_fn(|n| Wide(head.get(n).copied().unwrap_or(0))))
-    };
+    let command = |head: [u64; 4]| LinkWord(std::array::from_fn(|n| Wide(head.get(n).copied().unwrap_or(0))));
     let mut unit = CommandUnit::new(Geometry::ALL[0]);
     let mut seen = Vec::new();
     for cycle in 0..16 {
