@@ -50,7 +50,7 @@ enum Command {
     },
     /// Search for trouble with random cases in lockstep.
     Fuzz {
-        /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader or all.
+        /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader, port or all.
         #[arg(long, default_value = "all")]
         block: String,
         /// How long, in all.

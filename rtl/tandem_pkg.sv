@@ -745,4 +745,17 @@ package tandem_pkg;
     return per_beat > blocks ? per_beat / blocks : 1;
   endfunction
 
+  // Whose turn it is of three that want something: the next behind the last one that had it. 0 when nobody wants
+  // anything.
+  function automatic logic [1:0] next_turn(input logic [2:0] wants, input logic [1:0] last);
+    logic [1:0] turn = 2'd0;
+    for (int unsigned i = 0; i < 3; i++) begin
+      if (wants[2-i]) turn = 2'(2 - i);
+    end
+    for (int unsigned i = 0; i < 3; i++) begin
+      if (wants[2-i] && 2'(2 - i) > last) turn = 2'(2 - i);
+    end
+    return turn;
+  endfunction
+
 endpackage : tandem_pkg

@@ -133,6 +133,11 @@ fn reader_in_lockstep() {
 }
 
 #[test]
+fn memory_port_in_lockstep() {
+    rtl_equals_model(Kind::Port);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

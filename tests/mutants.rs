@@ -26,6 +26,7 @@ use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
+use tandem_testbenches::memory_port::PortBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::random::Flavour;
 use tandem_testbenches::reader::ReaderBench;
@@ -625,6 +626,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         devices::Kind::Framer => hunt(&FramerBench, vec![], device, &library),
         devices::Kind::Link => hunt(&LinkBench { geometry }, vec![], device, &library),
         devices::Kind::Reader => hunt(&ReaderBench, vec![], device, &library),
+        devices::Kind::Port => hunt(&PortBench, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.
             let op = collective::Op::Run { op: 0, base: 0, words: 3, fresh: None, skew: 30, reset: None };

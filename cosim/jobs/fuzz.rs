@@ -10,6 +10,7 @@ use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
+use tandem_testbenches::memory_port::PortBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::reader::ReaderBench;
@@ -74,6 +75,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Collective => campaign(&CollectiveBench { geometry: device.geometry }, device, options),
             Kind::Csr => campaign(&CsrBench::default(), device, options),
             Kind::Reader => campaign(&ReaderBench, device, options),
+            Kind::Port => campaign(&PortBench, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -13,7 +13,8 @@ use crate::collective::collective::{Collective, VECTOR_WORDS};
 use crate::control::csr::Csr;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
-use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, Reader};
+use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, READER_ID_BITS, Reader};
+use crate::memory::memory_port::{self, MemoryPort};
 use crate::sram::bank_group::BankGroup;
 
 /// An RTL top with the parameters of one geometry.
@@ -54,11 +55,13 @@ pub enum Kind {
     Csr,
     /// `axi_reader`.
     Reader,
+    /// `memory_port`.
+    Port,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -71,6 +74,7 @@ impl Kind {
         Self::Collective,
         Self::Csr,
         Self::Reader,
+        Self::Port,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -85,7 +89,7 @@ impl Kind {
             Self::Framer | Self::Link => &["link"],
             Self::Collective => &["collective", "array"],
             Self::Csr => &["control"],
-            Self::Reader => &["memory"],
+            Self::Reader | Self::Port => &["memory"],
         }
     }
 
@@ -105,6 +109,7 @@ impl Kind {
             Self::Collective => "collective",
             Self::Csr => "csr",
             Self::Reader => "reader",
+            Self::Port => "port",
         }
     }
 }
@@ -121,8 +126,9 @@ const SMALL: Geometry = Geometry::ALL[0];
 const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
-    /// All devices. The float adder, the framer, the registers and the AXI reader have no geometry and stand once.
-    pub const ALL: [Self; 20] = [
+    /// All devices. The float adder, the framer, the registers, the AXI reader and the memory port have no
+    /// geometry and stand once.
+    pub const ALL: [Self; 21] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -143,6 +149,7 @@ impl Device {
         Self { name: "collective_slim", kind: Kind::Collective, geometry: SLIM },
         Self { name: "csr", kind: Kind::Csr, geometry: SMALL },
         Self { name: "axi_reader", kind: Kind::Reader, geometry: SMALL },
+        Self { name: "memory_port", kind: Kind::Port, geometry: SMALL },
     ];
 
     /// The device called `name`.
@@ -177,6 +184,7 @@ impl Device {
             Kind::Collective => "collective",
             Kind::Csr => "csr",
             Kind::Reader => "axi_reader",
+            Kind::Port => "memory_port",
         }
     }
 
@@ -192,7 +200,17 @@ impl Device {
             Kind::Attention => vec![("Rows", rows), ("Segments", segments), ("BankWords", bank_words)],
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
-            Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
+            Kind::Reader => {
+                vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS), ("IdBits", READER_ID_BITS)]
+            }
+            Kind::Port => vec![
+                ("StreamDepth", memory_port::STREAM_DEPTH),
+                ("StreamBurst", memory_port::STREAM_BURST),
+                ("AuxDepth", memory_port::AUX_DEPTH),
+                ("AuxBurst", memory_port::AUX_BURST),
+                ("WriteDepth", memory_port::WRITE_DEPTH),
+                ("WriteBurst", memory_port::WRITE_BURST),
+            ],
         }
     }
 
@@ -208,7 +226,8 @@ impl Device {
             | Kind::Framer
             | Kind::Link
             | Kind::Csr
-            | Kind::Reader => &[],
+            | Kind::Reader
+            | Kind::Port => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -230,6 +249,7 @@ impl Device {
             Kind::Collective => with.run(self, Collective::new(self.geometry)),
             Kind::Csr => with.run(self, Csr::default()),
             Kind::Reader => with.run(self, Reader::default()),
+            Kind::Port => with.run(self, MemoryPort::default()),
         }
     }
 }

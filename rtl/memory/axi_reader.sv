@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads memory over AXI: takes requests of any number of words, gives their words in order, one per cycle. Bursts are
 // sent ahead as far as the buffer has room for their words, each with an ID that no other has; answers may come in any
-// order between IDs, and interleaved. A word can be given 2 cycles after it came. A burst is sent only
-// when there is room for all of it, so an answer never waits. No burst crosses a multiple of `BurstWords` words.
+// order between IDs, and interleaved. The first burst of a request is on AR in the cycle after it, a word can be given 2
+// cycles after it came. A burst is sent only when there is room for all of it, so an answer never waits. No burst crosses a
+// multiple of `BurstWords` words.
 `include "tandem_assert.svh"
 
 module axi_reader
@@ -10,10 +11,11 @@ module axi_reader
 #(
   parameter int unsigned Depth,       // words that there is room for: a power of two, at least BurstWords
   parameter int unsigned BurstWords,  // words of the longest burst: a power of two, 2 to 64 (4 KB)
+  parameter int unsigned IdBits,      // its IDs are 0 to 2^IdBits - 1, at most AxiIdBits
   localparam int unsigned PlaceBits  = $clog2(Depth),
   localparam int unsigned BurstBits  = $clog2(BurstWords),
   localparam int unsigned OffsetBits = $clog2(AxiBytes),
-  localparam int unsigned Ids        = 2 ** AxiIdBits,
+  localparam int unsigned Ids        = 2 ** IdBits,
   localparam int unsigned Columns    = AxiBytes / 8
 ) (
   input  logic                           clk_i,
@@ -33,10 +35,9 @@ module axi_reader
   output logic                           word_first_o,       // of its request
   output logic                           word_last_o,
   output logic                           word_error_o,       // refused: this word, or one before
-  input  logic                           word_ready_i
+  input  logic                           word_ready_i,
+  output logic                           idle_o              // nothing is asked for, and nothing on its way
 );
-
-  localparam int unsigned LineBits = AxiAddressBits - OffsetBits;
 
   axi_address_t                  ar_d, ar_q;
   logic           [LineBits-1:0] address_d, address_q;        // of the next burst
@@ -58,28 +59,38 @@ module axi_reader
   logic                          last_q [Depth];              // by place: its word is the last of a request
   logic                          error_q[Depth];              // by place: its word was refused
 
+  // What is to be asked for: the rest of a request, or the one that is taken in this cycle.
+  logic                take;
+  logic [LineBits-1:0] address;
+  logic         [15:0] left;
+  assign take    = request_valid_i && request_ready_o;
+  assign address = take ? request_address_i[AxiAddressBits-1:OffsetBits] : address_q;
+  assign left    = take ? request_words_i : left_q;
+
   // The next burst: up to the next multiple of BurstWords.
   logic [BurstBits-1:0] length;  // words less one
-  logic [AxiIdBits-1:0] id;
+  logic    [IdBits-1:0] id;
   logic   [PlaceBits:0] room;
   logic                 issue;
   always_comb begin
-    length = ~address_q[BurstBits-1:0];
-    if (left_q <= 16'(length)) length = BurstBits'(left_q) - 1'b1;
+    length = ~address[BurstBits-1:0];
+    if (left <= 16'(length)) length = BurstBits'(left) - 1'b1;
     id = '0;
     for (int unsigned i = 0; i < Ids; i++) begin
-      if (!busy_q[Ids-1-i]) id = AxiIdBits'(Ids - 1 - i);
+      if (!busy_q[Ids-1-i]) id = IdBits'(Ids - 1 - i);
     end
   end
   assign room  = (PlaceBits + 1)'(Depth) - (push_q - pop_q);
-  assign issue = left_q != '0 && busy_q != '1 && room > (PlaceBits + 1)'(length) &&
+  assign issue = left != '0 && busy_q != '1 && room > (PlaceBits + 1)'(length) &&
                  (!ar_q.valid || ar_ready_i) && !flush_i;
 
   // An answer.
   logic                 burst_ends, store;
+  logic    [IdBits-1:0] answered;
   logic [PlaceBits-1:0] place;
-  assign burst_ends = burst_left_q[r_i.id] == '0;
-  assign place      = place_q[r_i.id];
+  assign answered   = r_i.id[IdBits-1:0];
+  assign burst_ends = burst_left_q[answered] == '0;
+  assign place      = place_q[answered];
   assign store      = r_i.valid && !draining_q && !flush_i;
 
   // The next word to be given.
@@ -90,8 +101,8 @@ module axi_reader
 
   always_comb begin
     ar_d         = ar_q;
-    address_d    = address_q;
-    left_d       = left_q;
+    address_d    = address;
+    left_d       = left;
     busy_d       = busy_q;
     closing_d    = closing_q;
     place_d      = place_q;
@@ -105,15 +116,12 @@ module axi_reader
     word_last_d  = word_last_q;
     word_error_d = word_error_q;
 
-    if (request_valid_i && request_ready_o) begin
-      address_d = request_address_i[AxiAddressBits-1:OffsetBits];
-      left_d    = request_words_i;
-    end
     if (ar_ready_i) ar_d.valid = 1'b0;
     if (issue) begin
-      ar_d             = '{valid: 1'b1, id: id, address: {address_q, OffsetBits'(0)}, length: 8'(length)};
-      address_d        = address_q + LineBits'(length) + 1'b1;
-      left_d           = left_q - 16'(length) - 1'b1;
+      ar_d             = '{valid: 1'b1, id: AxiIdBits'(id), address: {address, OffsetBits'(0)},
+                           length: 8'(length)};
+      address_d        = address + LineBits'(length) + 1'b1;
+      left_d           = left - 16'(length) - 1'b1;
       busy_d[id]       = 1'b1;
       closing_d[id]    = left_d == '0;
       place_d[id]      = push_q[PlaceBits-1:0];
@@ -121,9 +129,9 @@ module axi_reader
       push_d           = push_q + (PlaceBits + 1)'(length) + 1'b1;
     end
     if (r_i.valid) begin
-      place_d[r_i.id]      = place + 1'b1;
-      burst_left_d[r_i.id] = burst_left_q[r_i.id] - 1'b1;
-      if (burst_ends) busy_d[r_i.id] = 1'b0;
+      place_d[answered]      = place + 1'b1;
+      burst_left_d[answered] = burst_left_q[answered] - 1'b1;
+      if (burst_ends) busy_d[answered] = 1'b0;
     end
     if (store) present_d[place] = 1'b1;
     if (word_ready_i) word_valid_d = 1'b0;
@@ -188,7 +196,7 @@ module axi_reader
 
   always_ff @(posedge clk_i) begin
     if (store && rst_ni) begin
-      last_q[place]  <= burst_ends && closing_q[r_i.id];
+      last_q[place]  <= burst_ends && closing_q[answered];
       error_q[place] <= r_i.response[1];
     end
   end
@@ -213,14 +221,16 @@ module axi_reader
   assign word_first_o    = word_first_q;
   assign word_last_o     = word_last_q;
   assign word_error_o    = word_error_q;
+  assign idle_o          = left_q == '0 && busy_q == '0 && push_q == pop_q && !word_valid_q;
 
   `TANDEM_INVARIANT(INV_READER_1, !request_valid_i ||
                     (request_words_i != '0 && request_address_i[OffsetBits-1:0] == '0))
   `TANDEM_INVARIANT(INV_READER_2, !ar_q.valid || 9'(ar_q.address[11:6]) + 9'(ar_q.length) < 9'd64)
-  `TANDEM_INVARIANT(INV_READER_3, !ar_q.valid || busy_q[ar_q.id])
-  `TANDEM_INVARIANT(INV_READER_4, !r_i.valid || (busy_q[r_i.id] && !(ar_q.valid && ar_q.id == r_i.id)))
-  `TANDEM_INVARIANT(INV_READER_5, !r_i.valid || r_i.last == (burst_left_q[r_i.id] == '0))
-  `TANDEM_INVARIANT(INV_READER_6, !r_i.valid || draining_q || !present_q[place_q[r_i.id]])
+  `TANDEM_INVARIANT(INV_READER_3, !ar_q.valid || busy_q[ar_q.id[IdBits-1:0]])
+  `TANDEM_INVARIANT(INV_READER_4, !r_i.valid ||
+                    (32'(r_i.id) < Ids && busy_q[r_i.id[IdBits-1:0]] && !(ar_q.valid && ar_q.id == r_i.id)))
+  `TANDEM_INVARIANT(INV_READER_5, !r_i.valid || r_i.last == (burst_left_q[r_i.id[IdBits-1:0]] == '0))
+  `TANDEM_INVARIANT(INV_READER_6, !r_i.valid || draining_q || !present_q[place_q[r_i.id[IdBits-1:0]]])
   `TANDEM_INVARIANT(INV_READER_7, push_q - pop_q <= (PlaceBits + 1)'(Depth))
 
 endmodule : axi_reader

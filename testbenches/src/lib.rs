@@ -12,6 +12,7 @@ pub mod float;
 pub mod framer;
 pub mod link;
 pub mod memory;
+pub mod memory_port;
 pub mod normaliser;
 pub mod property;
 pub mod random;

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
-use tandem_model::block::{Block, Uint};
+use tandem_model::block::{Block, Uint, Wide};
 use tandem_model::link::link_endpoint::{self, LinkEndpoint};
 use tandem_model::memory::axi_reader::{self, Reader};
+use tandem_model::memory::memory_port::{self, MemoryPort};
+use tandem_model::memory::types::{AxiAddress, AxiRead, ReadRequest, WriteRequest};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
-use tandem_model::sram::types::{BankFill, Region, BankRead};
+use tandem_model::sram::types::{BankFill, BankRead, Region};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
@@ -18,6 +20,7 @@ use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::link::LinkBench;
+use tandem_testbenches::memory_port::{PortBench, single_words_per_cycle};
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
@@ -128,7 +131,8 @@ fn filled(read_stride: u16, fill_stride: u16, swizzled: bool) -> u64 {
         let mut inputs = group.idle_inputs();
         inputs.read_i = BankRead { valid: true, address: address(cycle.wrapping_mul(read_stride)) };
         let to = fills.wrapping_mul(fill_stride);
-        inputs.fill_i = BankFill { valid: true, commit: true, region: Region::default(), address: address(to) };
+        inputs.fill_i =
+            BankFill { valid: true, commit: true, region: Region::default(), address: address(to) };
         fills += u16::from(group.fill_ready());
         group.clock(&inputs);
         written += u64::from(group.committed());
@@ -204,6 +208,58 @@ fn reader_keeps_up_with_a_slow_memory() {
         format!("{figure:.2}")
     });
     assert_eq!(figures, ["1.00", "1.00", "1.00", "0.99", "0.81", "0.51"]);
+}
+
+#[test]
+fn memory_port_reads_and_writes_as_a_map_does() {
+    model_answers_as_the_reference(&PortBench);
+}
+
+/// The table in docs/blocks/memory_port.md: cycles on an idle port.
+#[test]
+fn memory_port_is_as_fast_as_its_page_says() {
+    let request = ReadRequest { valid: true, address: Wide(64), words: Uint(1) };
+    // Cycles from one with these inputs to the first in which the outputs are so.
+    let cycles = |inputs: &memory_port::Inputs, seen: fn(&memory_port::Outputs) -> bool| {
+        let mut port = MemoryPort::default();
+        port.clock(inputs);
+        let idle = memory_port::Inputs { ar_ready_i: true, ..port.idle_inputs() };
+        let mut cycles = 1;
+        while !seen(&port.outputs()) {
+            port.clock(&idle);
+            cycles += 1;
+            assert!(cycles < 10, "it never comes");
+        }
+        cycles
+    };
+    let none = MemoryPort::default().idle_inputs();
+    let stream = memory_port::Inputs { stream_request_i: request, ..none.clone() };
+    assert_eq!(cycles(&stream, |o| o.ar_o.valid), 1);
+    let mut read = none.clone();
+    read.read_request_i[2] = request;
+    assert_eq!(cycles(&read, |o| o.ar_o.valid), 2);
+    let mut write = none;
+    write.write_request_i[1] = WriteRequest { valid: true, address: Wide(64), words: Uint(1) };
+    write.write_valid_i[1] = true;
+    assert_eq!(cycles(&write, |o| o.aw_o.valid && o.w_o.valid), 2);
+
+    let mut port = MemoryPort::default();
+    port.clock(&read);
+    let taken = memory_port::Inputs { ar_ready_i: true, ..port.idle_inputs() };
+    (0..2).for_each(|_| port.clock(&taken));
+    let word = AxiRead { valid: true, id: Uint(8), response: Uint(0), last: true };
+    port.clock(&memory_port::Inputs { r_i: word, ..port.idle_inputs() });
+    assert_eq!(port.outputs().ar_o, AxiAddress { valid: false, ..port.outputs().ar_o });
+    port.clock(&port.idle_inputs());
+    assert!(port.outputs().read_word_o[2].valid, "2 cycles after it came");
+
+    let mut dut = ModelOnly { model: PortBench.model() };
+    let figures = [1, 20, 60, 100, 200].map(|latency| {
+        let figure = single_words_per_cycle(&mut dut, latency).unwrap();
+        println!("latency {latency}: {figure:.3} words per cycle");
+        format!("{figure:.2}")
+    });
+    assert_eq!(figures, ["1.00", "1.00", "1.00", "0.63", "0.32"]);
 }
 
 /// The bound of docs/numerics.md, with scales spread so far that sums must round.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/memory/axi_reader.sv`.
 
-use super::types::{AXI_ADDRESS_BITS, AXI_BYTES, AXI_ID_BITS, AxiAddress, AxiRead};
+use super::types::{AXI_ADDRESS_BITS, AXI_BYTES, AxiAddress, AxiRead};
 use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide, low_u16};
 use crate::link::types::LinkWord;
 
@@ -9,8 +9,6 @@ use crate::link::types::LinkWord;
 const OFFSET_BITS: u32 = AXI_BYTES.ilog2();
 /// `LineBits`: bits of a word's address.
 const LINE_BITS: u32 = AXI_ADDRESS_BITS - OFFSET_BITS;
-/// IDs.
-const IDS: usize = 1 << AXI_ID_BITS;
 /// Words of 4 KB.
 const PAGE_WORDS: u64 = 4096 / AXI_BYTES as u64;
 
@@ -19,13 +17,16 @@ pub const READER_DEPTH: usize = 256;
 /// Words of the device's longest burst.
 pub const READER_BURST_WORDS: usize = 16;
 
-/// The device: 256 words, bursts of up to 16.
-pub type Reader = AxiReader<8, 9, 4>;
+/// ID bits of the device.
+pub const READER_ID_BITS: usize = 4;
 
-/// Reads memory over AXI: room for `1 << PLACE_BITS` words, bursts of up to `1 << BURST_BITS`. `COUNT_BITS` is
-/// `PLACE_BITS` + 1.
+/// The device: 256 words, bursts of up to 16, 16 IDs.
+pub type Reader = AxiReader<8, 9, 4, { 1 << READER_ID_BITS }>;
+
+/// Reads memory over AXI: room for `1 << PLACE_BITS` words, bursts of up to `1 << BURST_BITS`, the IDs below `IDS`.
+/// `COUNT_BITS` is `PLACE_BITS` + 1.
 #[derive(Clone, Debug)]
-pub struct AxiReader<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32> {
+pub struct AxiReader<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize> {
     ar_q: AxiAddress,
     /// Of the next burst, in words.
     address_q: Wide<LINE_BITS>,
@@ -99,10 +100,12 @@ pub struct Outputs {
     pub word_last_o: bool,
     /// It, or one before it in its request, was refused.
     pub word_error_o: bool,
+    /// Nothing is asked for, and nothing on its way.
+    pub idle_o: bool,
 }
 
-impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32> Default
-    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS>
+impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize> Default
+    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, IDS>
 {
     fn default() -> Self {
         let depth = 1 << PLACE_BITS;
@@ -137,8 +140,8 @@ fn further<T: Bits>(from: T, steps: u64) -> T {
     T::from_bits(from.to_bits().wrapping_add(steps))
 }
 
-impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32>
-    AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS>
+impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize>
+    AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, IDS>
 {
     fn request_ready(&self) -> bool {
         self.left_q.0 == 0 && !self.draining_q
@@ -232,8 +235,8 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32>
     }
 }
 
-impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32> Block
-    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS>
+impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize> Block
+    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, IDS>
 {
     type Inputs = Inputs;
     type Outputs = Outputs;
@@ -252,6 +255,10 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32> Block
             word_first_o: self.word_first_q,
             word_last_o: self.word_last_q,
             word_error_o: self.word_error_q,
+            idle_o: self.left_q.0 == 0
+                && !self.busy_q.contains(&true)
+                && self.push_q == self.pop_q
+                && !self.word_valid_q,
         }
     }
 
@@ -261,7 +268,10 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32> Block
         let address = i.request_address_i.0;
         let sound = i.request_words_i.0 != 0 && address.is_multiple_of(AXI_BYTES as u64);
         assert!(!i.request_valid_i || sound, "INV_READER_1");
-        let taken = i.request_valid_i && self.request_ready();
+        if i.request_valid_i && self.request_ready() {
+            self.address_q = Wide(address >> OFFSET_BITS);
+            self.left_q = i.request_words_i;
+        }
         let issued = self.issued(i);
         let pops = self.present_q[self.head()] && (!self.word_valid_q || i.word_ready_i) && !i.flush_i;
 
@@ -276,10 +286,6 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32> Block
         self.ar_q.valid &= !i.ar_ready_i;
         if let Some((id, words)) = issued {
             self.issue(id, words);
-        }
-        if taken {
-            self.address_q = Wide(address >> OFFSET_BITS);
-            self.left_q = i.request_words_i;
         }
         if i.flush_i {
             self.flush();
@@ -299,8 +305,8 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32> Block
     }
 }
 
-impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32> Visit
-    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS>
+impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize> Visit
+    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, IDS>
 {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         v.bits("ar_q", &mut self.ar_q);
@@ -353,5 +359,6 @@ impl Visit for Outputs {
         v.bits("word_first_o", &mut self.word_first_o);
         v.bits("word_last_o", &mut self.word_last_o);
         v.bits("word_error_o", &mut self.word_error_o);
+        v.bits("idle_o", &mut self.idle_o);
     }
 }
