@@ -29,6 +29,7 @@ use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::gemv::GemvBench;
 use tandem_testbenches::link::LinkBench;
+use tandem_testbenches::memory_port::PortBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::random::Flavour;
 use tandem_testbenches::reader::ReaderBench;
@@ -657,6 +658,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         devices::Kind::Dma => hunt(&DmaBench { geometry }, vec![], device, &library),
         devices::Kind::Gemv => hunt(&GemvBench { geometry }, vec![], device, &library),
         devices::Kind::Results => hunt(&ResultsBench { geometry }, vec![], device, &library),
+        devices::Kind::Port => hunt(&PortBench, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.
             let op = collective::Op::Run { op: 0, base: 0, words: 3, fresh: None, skew: 30, reset: None };
