@@ -80,6 +80,7 @@ campaign! {
         bulk_first
         burst_over_page
         burst_without_room
+        chunk_of_x_stuck
         clear_forgets_queued
         clear_swallows_error
         clear_wins_over_event
@@ -100,6 +101,7 @@ campaign! {
         doorbell_lost_while_busy
         doorbell_overflow_off_by_one
         drain_select_off_by_one
+        end_before_last_answer
         epoch_ignored
         exp2_index_off_by_one
         exp2_line_flat
@@ -117,6 +119,7 @@ campaign! {
         hi_control_a_beat_early
         int8_halves_misjoined
         inverse_copied_early
+        last_group_not_padded
         last_loss_unseen
         later_error_recorded
         leading_zeros_off_by_one
@@ -127,6 +130,7 @@ campaign! {
         negative_zero
         p_ties_up
         p_wraps
+        partial_sum_read_early
         pe_tag_a_beat_early
         peer_restart_unnoticed
         pending_wait_lost
@@ -141,6 +145,7 @@ campaign! {
         result_slot_early
         room_ignored
         room_returned_twice
+        room_not_awaited
         rounded_reset_missing
         rounding_ties_away
         runs_survive_reset

@@ -27,14 +27,14 @@ use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
-use tandem_testbenches::gemv::GemvBench;
+use tandem_testbenches::gemv::{self, GemvBench, issue_cycles};
 use tandem_testbenches::link::LinkBench;
 use tandem_testbenches::memory_port::{PortBench, single_words_per_cycle};
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::reader::{ReaderBench, words_per_cycle};
-use tandem_testbenches::results::ResultsBench;
+use tandem_testbenches::results::{self, ResultsBench, latency};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{SramBench, campaign};
@@ -412,6 +412,39 @@ fn commands_are_counted_modulo_65536() {
     let mut dut = ModelOnly { model: bench.model() };
     bench.run(&case, &mut dut, &mut Coverage::default()).unwrap();
     assert_eq!(dut.model.outputs().consumer_o.0, 464);
+}
+
+/// A word in every cycle across chunks, tiles and jobs (docs/blocks/gemv_sequencer.md, "Timing").
+#[test]
+fn jobs_of_gemv_follow_each_other_without_a_bubble() {
+    for geometry in Geometry::ALL {
+        let mut dut = ModelOnly { model: GemvBench { geometry }.model() };
+        let job = |int8, features, chunks| gemv::Job { int8, features, chunks, operand: 0 };
+        let jobs = [job(false, 128, 3), job(true, 64, 2), job(false, 256, 1), job(false, 40, 2)];
+        // The first chunk's scales are taken at once, then its x is waited for: 37 cycles from the first word on.
+        let words = 2 * 3 * 68 + 2 * 66 + 4 * 68 + 2 * 43;
+        assert_eq!(issue_cycles(geometry, &mut dut, &jobs).unwrap(), words + 36 - 4);
+        let mut dut = ModelOnly { model: GemvBench { geometry }.model() };
+        let short = issue_cycles(geometry, &mut dut, &[job(false, 3, 101)]).unwrap();
+        assert!((3300..3400).contains(&short), "{short} cycles for 101 short chunks");
+    }
+}
+
+/// From the last result to the last word (docs/blocks/result_buffer.md, "Timing").
+#[test]
+fn results_are_written_soon() {
+    for geometry in Geometry::ALL {
+        let (all, last) = (u16::try_from(geometry.rows).unwrap(), geometry.rows as u64 - 1);
+        for rows in 1..=all {
+            for (attention, features) in [(false, 64), (false, 80), (true, 64)] {
+                let mut dut = ModelOnly { model: ResultsBench { geometry }.model() };
+                let job = results::Job { attention, rows, features, fault: None };
+                let cycles = latency(geometry, &mut dut, job).unwrap();
+                let want = u64::from(rows) + if attention { 2 } else { last + 4 };
+                assert_eq!(cycles, want, "{} {job:?}", geometry.name);
+            }
+        }
+    }
 }
 
 /// The table in docs/blocks/axi_reader.md.
