@@ -10,7 +10,7 @@ mod trace;
 
 pub use driver::{Finished, HostPlan, Progress, Run, Traffic, run};
 pub use judge::judge;
-pub use port::{CoreInputs, CoreOutputs, CorePort};
+pub use port::{CoreDut, CoreInputs, CoreOutputs, CorePort};
 pub use stand_in::{Fault, StandIn};
 pub use trace::{Span, Trace, UNIT_NAMES, UnitCycles};
 
