@@ -202,7 +202,7 @@ fn model_that_answers_otherwise_is_found() {
     assert_eq!(first(&|d| d.registers[doorbell].access = Access::ReadOnly), "DOORBELL: a write is taken");
     assert_eq!(
         first(&|d| d.registers[control].fields[1].pulse = false),
-        "CONTROL: 0x00000001 stays of all ones"
+        "CONTROL: 0x00000005 stays of all ones"
     );
     assert_eq!(
         first(&|d| d.registers[doorbell].fields[0].high = 14),
@@ -222,7 +222,7 @@ fn model_that_answers_otherwise_is_found() {
     );
     assert_eq!(
         first(&|d| d.registers.last_mut().expect("registers").offset = 0x80),
-        "0x058: nothing is described there, and the model answers"
+        "0x06c: nothing is described there, and the model answers"
     );
     let more = first(&|d| {
         let mut more = d.registers[id].clone();

@@ -84,6 +84,7 @@ campaign! {
         clear_wins_over_event
         closed_undrained
         commit_before_write
+        completion_before_done
         convert_exponent_short
         correction_beside
         counter_not_kept
@@ -95,6 +96,7 @@ campaign! {
         denominator_scaled
         denominators_do_not_wait
         distance_short
+        doorbell_lost_while_busy
         doorbell_overflow_off_by_one
         drain_select_off_by_one
         epoch_ignored
@@ -102,6 +104,7 @@ campaign! {
         exp2_line_flat
         fill_done_unwritten
         flags_not_sticky
+        flight_overtaken
         flush_bound_off_by_one
         flushed_answers_taken
         given_from_waiting_pass
@@ -133,6 +136,7 @@ campaign! {
         reciprocal_truncated
         refusal_forgotten
         replay_slot_off_by_one
+        request_beyond_ring
         result_slot_early
         room_ignored
         room_returned_twice
@@ -159,6 +163,8 @@ campaign! {
         tile_exponent_not_held
         tile_first_ignored
         tile_without_room
+        token_released_early
+        token_signalled_while_held
         unused_row_divided
         unused_rows_not_zeroed
         value_maximum_of_neighbour
@@ -167,6 +173,7 @@ campaign! {
         values_too_early
         value_scale_over_key
         word_given_before_sum
+        write_beyond_bounds
         write_does_not_wait
         write_during_reset
         wrong_chunk_summed

@@ -97,8 +97,8 @@ module completer
     error_d       = '0;
 
     for (int unsigned c = 0; c < Channels; c++) begin
-      if (!done_q[c].valid) begin
-        done_d[c] = '{done_i[c].valid, done_i[c].status, done_i[c].notify, done_i[c].index};
+      if (!done_q[c].valid && done_i[c].valid) begin
+        done_d[c] = '{1'b1, done_i[c].status, done_i[c].notify, done_i[c].index};
       end
       unused_tokens[c] = done_i[c].tokens;
     end

@@ -27,6 +27,5 @@ module scoreboard
   assign pending_o = pending_q;
 
   `TANDEM_INVARIANT(INV_SCOREBOARD_1, (take_i & pending_q) == '0)
-  `TANDEM_INVARIANT(INV_SCOREBOARD_2, (release_i & ~pending_q) == '0)
 
 endmodule : scoreboard

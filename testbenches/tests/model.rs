@@ -8,15 +8,20 @@ use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::block::{Block, Uint};
 use tandem_model::compute::stream_unit::{self, StreamUnit};
 use tandem_model::dma::dma::{self, Dma};
+use tandem_model::block::{Block, Uint, Wide};
+use tandem_model::control::command_unit::{self, CommandUnit};
+use tandem_model::control::types::{Done, Doorbell};
 use tandem_model::link::link_endpoint::{self, LinkEndpoint};
+use tandem_model::link::types::LinkWord;
 use tandem_model::memory::axi_reader::{self, Reader};
+use tandem_model::memory::types::{ReadWord, WriteDone};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
 use tandem_model::sram::types::{BankFill, BankRead, Region};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
-use tandem_testbenches::control::{ControlBench, CountersBench};
+use tandem_testbenches::control::{self, ControlBench, CountersBench};
 use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
@@ -338,6 +343,68 @@ fn result_buffers_write_what_the_definition_says() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&ResultsBench { geometry });
     }
+}
+
+#[test]
+/// The diagram in docs/blocks/command_unit.md: a Load and a Gemv that signal the same token.
+fn commands_take_the_cycles_that_their_page_says() {
+    let load = [1 | 1 << 16 | 1 << 48, 0, 0, 32 << 32];
+    let gemv = [2 | 1 << 16 | 1 << 48, 0, 0, 1 | 32 << 32];
+    let command = |head: [u64; 4]| LinkWord(std::array::from_fn(|n| Wide(head.get(n).copied().unwrap_or(0))));
+    let mut unit = CommandUnit::new(Geometry::ALL[0]);
+    let mut seen = Vec::new();
+    for cycle in 0..16 {
+        let o = unit.outputs();
+        let events = [
+            (o.request_o.valid, "request"),
+            (o.work_valid_o[0], "load"),
+            (o.work_valid_o[1], "stream"),
+            (o.pending_o.0 == 1, "pending"),
+            (o.write_request_o.valid, "write"),
+            (o.completion_o, "completion"),
+        seen.extend(events.into_iter().filter(|event| event.0).map(|event| (cycle, event.1)));
+        let word = |valid, last: bool| ReadWord { valid, first: !last, last, error: false };
+        let done = Done { valid: cycle == 9, status: Uint(0), notify: true, tokens: Uint(1), index: Uint(0) };
+        unit.clock(&command_unit::Inputs {
+            enable_i: true,
+            ring_size_log2_i: Uint(2),
+            bounds_limit_i: Wide(64),
+            doorbell_i: Doorbell { valid: cycle == 1, producer: Uint(if cycle >= 1 { 2 } else { 0 }) },
+            request_ready_i: true,
+            word_i: word(cycle == 4 || cycle == 5, cycle == 5),
+            data_i: command(if cycle == 4 { load } else { gemv }),
+            write_request_ready_i: true,
+            write_ready_i: true,
+            write_done_i: WriteDone { valid: cycle == 13, error: false },
+            work_ready_i: [true; 3],
+            done_i: [done, Done::default(), Done::default(), Done::default()],
+            ..command_unit::Inputs::default()
+        });
+    let pending = [7, 8, 9, 11, 12, 13, 14, 15].map(|cycle| (cycle, "pending"));
+    let mut expected = vec![(2, "request"), (7, "load"), (11, "stream"), (11, "write"), (14, "completion")];
+    expected.extend(pending);
+    expected.sort_by_key(|event| event.0);
+    seen.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+
+/// Indices of commands go on from 65535 with 0.
+fn commands_are_counted_modulo_65536() {
+    let case = control::Case {
+        size_log2: 6,
+        mix: [0, 255, 0],
+        tokens: 0,
+        latency: 1,
+        work: 0,
+        stalls: [0; 6],
+        errors: [0; 2],
+        failures: 0,
+        ops: vec![control::Op::Submit(66_000)],
+        seed: 1,
+    let bench = ControlBench { geometry: Geometry::ALL[1] };
+    let mut dut = ModelOnly { model: bench.model() };
+    bench.run(&case, &mut dut, &mut Coverage::default()).unwrap();
+    assert_eq!(dut.model.outputs().consumer_o.0, 464);
 }
 
 /// The table in docs/blocks/axi_reader.md.

@@ -192,9 +192,9 @@ impl Completer {
         let (notify, index) = (self.notify_q[oldest], self.index_q[oldest]);
 
         for (kept, done) in self.done_q.iter_mut().zip(i.done_i) {
-            if !kept.valid {
-                let Done { valid, status, notify, index, .. } = done;
-                *kept = Ended { valid, status, notify, index };
+            if !kept.valid && done.valid {
+                let Done { status, notify, index, .. } = done;
+                *kept = Ended { valid: true, status, notify, index };
             }
         }
         if let Some((index, _)) = i.dispatch {
