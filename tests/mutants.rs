@@ -89,6 +89,8 @@ campaign! {
         denominator_scaled
         denominators_do_not_wait
         distance_short
+        done_before_last_answer
+        done_of_wrong_client
         doorbell_overflow_off_by_one
         drain_select_off_by_one
         epoch_ignored
@@ -97,6 +99,7 @@ campaign! {
         flags_not_sticky
         flush_bound_off_by_one
         flushed_answers_taken
+        flushed_word_written
         given_from_waiting_pass
         grant_ignored
         group_ignored
@@ -149,8 +152,10 @@ campaign! {
         value_scale_of_neighbour
         value_scale_of_next_tile
         word_given_before_sum
+        word_of_wrong_client
         write_does_not_wait
         write_during_reset
+        write_over_page
         wrong_chunk_summed
     }
     planted_bug_in_engine [] {

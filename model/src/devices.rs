@@ -201,7 +201,12 @@ impl Device {
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
             Kind::Reader => {
-                vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS), ("IdBits", READER_ID_BITS)]
+                vec![
+                    ("Depth", READER_DEPTH),
+                    ("BurstWords", READER_BURST_WORDS),
+                    ("FirstId", 0),
+                    ("IdBits", READER_ID_BITS),
+                ]
             }
             Kind::Port => vec![
                 ("StreamDepth", memory_port::STREAM_DEPTH),

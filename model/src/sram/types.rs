@@ -40,8 +40,7 @@ pub enum Region {
 
 impl Bits for Region {
     const WIDTH: u32 = 2;
-    const FORMAT: Format =
-        Format::Enum(&["RegionResident", "RegionKey", "RegionValue", "RegionReserved"]);
+    const FORMAT: Format = Format::Enum(&["RegionResident", "RegionKey", "RegionValue", "RegionReserved"]);
     #[inline(always)]
     fn to_bits(self) -> u64 {
         match self {
