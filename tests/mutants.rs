@@ -99,6 +99,8 @@ campaign! {
         denominators_do_not_wait
         distance_short
         doorbell_lost_while_busy
+        done_before_last_answer
+        done_of_wrong_client
         doorbell_overflow_off_by_one
         drain_select_off_by_one
         end_before_last_answer
@@ -110,6 +112,7 @@ campaign! {
         flight_overtaken
         flush_bound_off_by_one
         flushed_answers_taken
+        flushed_word_written
         given_from_waiting_pass
         grant_ignored
         group_ignored
@@ -180,8 +183,10 @@ campaign! {
         value_scale_over_key
         word_given_before_sum
         write_beyond_bounds
+        word_of_wrong_client
         write_does_not_wait
         write_during_reset
+        write_over_page
         wrong_chunk_summed
     }
     planted_bug_in_engine [] {

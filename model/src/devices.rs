@@ -265,7 +265,12 @@ impl Device {
             Kind::Counters => vec![("Width", COUNTER_WIDTH)],
             Kind::Stream => vec![("Segments", segments), ("Rows", rows), ("BankWords", bank_words)],
             Kind::Reader => {
-                vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS), ("IdBits", READER_ID_BITS)]
+                vec![
+                    ("Depth", READER_DEPTH),
+                    ("BurstWords", READER_BURST_WORDS),
+                    ("FirstId", 0),
+                    ("IdBits", READER_ID_BITS),
+                ]
             }
             Kind::Port => vec![
                 ("StreamDepth", memory_port::STREAM_DEPTH),

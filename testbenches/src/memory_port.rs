@@ -8,9 +8,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tandem_model::block::{Bits, Uint, Wide};
 use tandem_model::link::types::LinkWord;
+use tandem_model::memory::CLIENTS;
 use tandem_model::memory::memory_port::{Inputs, MemoryPort, Outputs, WRITE_DEPTH};
 use tandem_model::memory::types::{
-    AXI_ID_BITS, AxiAddress, AxiRead, AxiResponse, CLIENTS, ReadRequest, ReadWord, WriteDone, WriteRequest,
+    AXI_ID_BITS, AxiAddress, AxiRead, AxiResponse, ReadRequest, ReadWord, WriteDone, WriteRequest,
 };
 
 use crate::bench::{Bench, Coverage, WrongAnswer};
