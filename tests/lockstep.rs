@@ -163,6 +163,11 @@ fn result_buffers_in_lockstep() {
 }
 
 #[test]
+fn memory_port_in_lockstep() {
+    rtl_equals_model(Kind::Port);
+}
+
+#[test]
 fn collectives_in_lockstep() {
     rtl_equals_model(Kind::Collective);
 }

@@ -29,6 +29,7 @@ use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::gemv::GemvBench;
 use tandem_testbenches::link::LinkBench;
+use tandem_testbenches::memory_port::PortBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::random::Flavour;
 use tandem_testbenches::reader::ReaderBench;
@@ -79,6 +80,7 @@ campaign! {
         bulk_first
         burst_over_page
         burst_without_room
+        chunk_of_x_stuck
         clear_forgets_queued
         clear_swallows_error
         clear_wins_over_event
@@ -97,8 +99,11 @@ campaign! {
         denominators_do_not_wait
         distance_short
         doorbell_lost_while_busy
+        done_before_last_answer
+        done_of_wrong_client
         doorbell_overflow_off_by_one
         drain_select_off_by_one
+        end_before_last_answer
         epoch_ignored
         exp2_index_off_by_one
         exp2_line_flat
@@ -107,6 +112,7 @@ campaign! {
         flight_overtaken
         flush_bound_off_by_one
         flushed_answers_taken
+        flushed_word_written
         given_from_waiting_pass
         grant_ignored
         group_ignored
@@ -116,6 +122,7 @@ campaign! {
         hi_control_a_beat_early
         int8_halves_misjoined
         inverse_copied_early
+        last_group_not_padded
         last_loss_unseen
         later_error_recorded
         leading_zeros_off_by_one
@@ -126,6 +133,7 @@ campaign! {
         negative_zero
         p_ties_up
         p_wraps
+        partial_sum_read_early
         pe_tag_a_beat_early
         peer_restart_unnoticed
         pending_wait_lost
@@ -140,6 +148,7 @@ campaign! {
         result_slot_early
         room_ignored
         room_returned_twice
+        room_not_awaited
         rounded_reset_missing
         rounding_ties_away
         runs_survive_reset
@@ -174,8 +183,10 @@ campaign! {
         value_scale_over_key
         word_given_before_sum
         write_beyond_bounds
+        word_of_wrong_client
         write_does_not_wait
         write_during_reset
+        write_over_page
         wrong_chunk_summed
     }
     planted_bug_in_engine [] {
@@ -657,6 +668,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         devices::Kind::Dma => hunt(&DmaBench { geometry }, vec![], device, &library),
         devices::Kind::Gemv => hunt(&GemvBench { geometry }, vec![], device, &library),
         devices::Kind::Results => hunt(&ResultsBench { geometry }, vec![], device, &library),
+        devices::Kind::Port => hunt(&PortBench, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.
             let op = collective::Op::Run { op: 0, base: 0, words: 3, fresh: None, skew: 30, reset: None };

@@ -13,6 +13,7 @@ use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
 use tandem_testbenches::gemv::GemvBench;
 use tandem_testbenches::link::LinkBench;
+use tandem_testbenches::memory_port::PortBench;
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, Outcome, catching, check};
 use tandem_testbenches::reader::ReaderBench;
@@ -85,6 +86,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Dma => campaign(&DmaBench { geometry: device.geometry }, device, options),
             Kind::Gemv => campaign(&GemvBench { geometry: device.geometry }, device, options),
             Kind::Results => campaign(&ResultsBench { geometry: device.geometry }, device, options),
+            Kind::Port => campaign(&PortBench, device, options),
         }?;
         each(&report);
         reports.push(report);

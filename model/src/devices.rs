@@ -20,7 +20,8 @@ use crate::core::core::Core;
 use crate::dma::dma::Dma;
 use crate::link::framer::Framer;
 use crate::link::link_endpoint::LinkEndpoint;
-use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, Reader};
+use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, READER_ID_BITS, Reader};
+use crate::memory::memory_port::{self, MemoryPort};
 use crate::sram::bank_group::BankGroup;
 
 /// An RTL top with the parameters of one geometry.
@@ -75,11 +76,13 @@ pub enum Kind {
     Results,
     /// `core`.
     Core,
+    /// `memory_port`.
+    Port,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -99,6 +102,7 @@ impl Kind {
         Self::Gemv,
         Self::Results,
         Self::Core,
+        Self::Port,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.
@@ -113,12 +117,12 @@ impl Kind {
             Self::Framer | Self::Link => &["link"],
             Self::Collective => &["collective", "array"],
             Self::Csr | Self::Control | Self::Counters => &["control"],
-            Self::Reader => &["memory"],
             Self::Stream => &["compute"],
             Self::Dma => &["dma"],
             Self::Gemv => &["compute"],
             Self::Results => &["compute", "attention"],
             Self::Core => &["core", "control", "memory", "compute", "dma", "attention", "array", "sram"],
+            Self::Reader | Self::Port => &["memory"],
         }
     }
 
@@ -145,6 +149,7 @@ impl Kind {
             Self::Gemv => "gemv",
             Self::Results => "results",
             Self::Core => "core",
+            Self::Port => "port",
         }
     }
 }
@@ -162,7 +167,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers, the AXI reader and the counters have no geometry and stand once.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -196,6 +201,7 @@ impl Device {
         Self { name: "result_buffer_slim", kind: Kind::Results, geometry: SLIM },
         Self { name: "core_small", kind: Kind::Core, geometry: SMALL },
         Self { name: "core_slim", kind: Kind::Core, geometry: SLIM },
+        Self { name: "memory_port", kind: Kind::Port, geometry: SMALL },
     ];
 
     /// The device called `name`.
@@ -237,6 +243,7 @@ impl Device {
             Kind::Gemv => "gemv_sequencer",
             Kind::Results => "result_buffer",
             Kind::Core => "core",
+            Kind::Port => "memory_port",
         }
     }
 
@@ -255,9 +262,24 @@ impl Device {
             Kind::Link => vec![("Selective", usize::from(selective))],
             Kind::Collective => vec![("Ports", peers), ("VectorWords", VECTOR_WORDS)],
             Kind::Results => vec![("Rows", rows)],
-            Kind::Reader => vec![("Depth", READER_DEPTH), ("BurstWords", READER_BURST_WORDS)],
             Kind::Counters => vec![("Width", COUNTER_WIDTH)],
             Kind::Stream => vec![("Segments", segments), ("Rows", rows), ("BankWords", bank_words)],
+            Kind::Reader => {
+                vec![
+                    ("Depth", READER_DEPTH),
+                    ("BurstWords", READER_BURST_WORDS),
+                    ("FirstId", 0),
+                    ("IdBits", READER_ID_BITS),
+                ]
+            }
+            Kind::Port => vec![
+                ("StreamDepth", memory_port::STREAM_DEPTH),
+                ("StreamBurst", memory_port::STREAM_BURST),
+                ("AuxDepth", memory_port::AUX_DEPTH),
+                ("AuxBurst", memory_port::AUX_BURST),
+                ("WriteDepth", memory_port::WRITE_DEPTH),
+                ("WriteBurst", memory_port::WRITE_BURST),
+            ],
         }
     }
 
@@ -279,7 +301,8 @@ impl Device {
             | Kind::Stream
             | Kind::Dma
             | Kind::Gemv
-            | Kind::Results => &[],
+            | Kind::Results
+            | Kind::Port => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention | Kind::Core => &["pe_segment", "segment_edge", "softmax"],
@@ -308,6 +331,7 @@ impl Device {
             Kind::Gemv => with.run(self, GemvSequencer::new(self.geometry)),
             Kind::Results => with.run(self, ResultBuffer::new(self.geometry)),
             Kind::Core => with.run(self, Core::new(self.geometry)),
+            Kind::Port => with.run(self, MemoryPort::default()),
         }
     }
 }

@@ -11,7 +11,8 @@ module axi_reader
 #(
   parameter int unsigned Depth,       // words that there is room for: a power of two, at least BurstWords
   parameter int unsigned BurstWords,  // words of the longest burst: a power of two, 2 to 64 (4 KB)
-  parameter int unsigned IdBits,      // its IDs are 0 to 2^IdBits - 1, at most AxiIdBits
+  parameter int unsigned FirstId,     // its IDs are this, a multiple of their number,
+  parameter int unsigned IdBits,      // and those behind it, 2^IdBits in all: 1 to AxiIdBits
   localparam int unsigned PlaceBits  = $clog2(Depth),
   localparam int unsigned BurstBits  = $clog2(BurstWords),
   localparam int unsigned OffsetBits = $clog2(AxiBytes),
@@ -38,6 +39,9 @@ module axi_reader
   input  logic                           word_ready_i,
   output logic                           idle_o              // nothing is asked for, and nothing on its way
 );
+
+  localparam logic [AxiIdBits-1:0] IdMask = AxiIdBits'(Ids - 1);
+  localparam logic [AxiIdBits-1:0] LastId = AxiIdBits'(FirstId) | IdMask;
 
   axi_address_t                  ar_d, ar_q;
   logic           [LineBits-1:0] address_d, address_q;        // of the next burst
@@ -85,13 +89,14 @@ module axi_reader
                  (!ar_q.valid || ar_ready_i) && !flush_i;
 
   // An answer.
-  logic                 burst_ends, store;
+  logic                 own, burst_ends, store;
   logic    [IdBits-1:0] answered;
   logic [PlaceBits-1:0] place;
+  assign own        = r_i.valid && (r_i.id | IdMask) == LastId;
   assign answered   = r_i.id[IdBits-1:0];
   assign burst_ends = burst_left_q[answered] == '0;
   assign place      = place_q[answered];
-  assign store      = r_i.valid && !draining_q && !flush_i;
+  assign store      = own && !draining_q && !flush_i;
 
   // The next word to be given.
   logic                 pop;
@@ -118,8 +123,8 @@ module axi_reader
 
     if (ar_ready_i) ar_d.valid = 1'b0;
     if (issue) begin
-      ar_d             = '{valid: 1'b1, id: AxiIdBits'(id), address: {address, OffsetBits'(0)},
-                           length: 8'(length)};
+      ar_d             = '{valid: 1'b1, id: AxiIdBits'(FirstId) | AxiIdBits'(id),
+                           address: {address, OffsetBits'(0)}, length: 8'(length)};
       address_d        = address + LineBits'(length) + 1'b1;
       left_d           = left - 16'(length) - 1'b1;
       busy_d[id]       = 1'b1;
@@ -128,7 +133,7 @@ module axi_reader
       burst_left_d[id] = length;
       push_d           = push_q + (PlaceBits + 1)'(length) + 1'b1;
     end
-    if (r_i.valid) begin
+    if (own) begin
       place_d[answered]      = place + 1'b1;
       burst_left_d[answered] = burst_left_q[answered] - 1'b1;
       if (burst_ends) busy_d[answered] = 1'b0;
@@ -227,10 +232,12 @@ module axi_reader
                     (request_words_i != '0 && request_address_i[OffsetBits-1:0] == '0))
   `TANDEM_INVARIANT(INV_READER_2, !ar_q.valid || 9'(ar_q.address[11:6]) + 9'(ar_q.length) < 9'd64)
   `TANDEM_INVARIANT(INV_READER_3, !ar_q.valid || busy_q[ar_q.id[IdBits-1:0]])
-  `TANDEM_INVARIANT(INV_READER_4, !r_i.valid ||
-                    (32'(r_i.id) < Ids && busy_q[r_i.id[IdBits-1:0]] && !(ar_q.valid && ar_q.id == r_i.id)))
-  `TANDEM_INVARIANT(INV_READER_5, !r_i.valid || r_i.last == (burst_left_q[r_i.id[IdBits-1:0]] == '0))
-  `TANDEM_INVARIANT(INV_READER_6, !r_i.valid || draining_q || !present_q[place_q[r_i.id[IdBits-1:0]]])
+  `TANDEM_INVARIANT(INV_READER_4, !r_i.valid || (r_i.id | IdMask) != LastId ||
+                    (busy_q[r_i.id[IdBits-1:0]] && !(ar_q.valid && ar_q.id == r_i.id)))
+  `TANDEM_INVARIANT(INV_READER_5, !r_i.valid || (r_i.id | IdMask) != LastId ||
+                    r_i.last == (burst_left_q[r_i.id[IdBits-1:0]] == '0))
+  `TANDEM_INVARIANT(INV_READER_6, !r_i.valid || (r_i.id | IdMask) != LastId || draining_q ||
+                    !present_q[place_q[r_i.id[IdBits-1:0]]])
   `TANDEM_INVARIANT(INV_READER_7, push_q - pop_q <= (PlaceBits + 1)'(Depth))
 
 endmodule : axi_reader

@@ -14,7 +14,7 @@ module memory_port
   parameter int unsigned AuxBurst,
   parameter int unsigned WriteDepth,   // bursts to be written that may be on their way
   parameter int unsigned WriteBurst,
-  localparam int unsigned IdBits      = AxiIdBits - 1,  // of each reader; the top bit tells them apart
+  localparam int unsigned IdBits      = AxiIdBits - 1,  // each reader has half of the IDs
   localparam int unsigned AuxRequests = 16,             // requests that the shared reader may have
   localparam int unsigned Clients     = 3
 ) (
@@ -64,29 +64,13 @@ module memory_port
     if (!rst_ni) stream_waits_q <= '0;
     else stream_waits_q <= stream_waits_d;
   end
-  always_comb begin
-    ar_o = stream_ar;
-    if (aux_first) begin
-      ar_o            = aux_ar;
-      ar_o.id[IdBits] = 1'b1;
-    end
-  end
-
-  // R: by the top bit of its ID.
-  axi_read_t stream_r, aux_r;
-  always_comb begin
-    stream_r            = r_i;
-    stream_r.valid      = r_i.valid && !r_i.id[IdBits];
-    stream_r.id[IdBits] = 1'b0;
-    aux_r               = r_i;
-    aux_r.valid         = r_i.valid && r_i.id[IdBits];
-    aux_r.id[IdBits]    = 1'b0;
-  end
+  assign ar_o = aux_first ? aux_ar : stream_ar;
 
   logic stream_r_ready, stream_idle;
   axi_reader #(
     .Depth     (StreamDepth),
     .BurstWords(StreamBurst),
+    .FirstId   (0),
     .IdBits    (IdBits)
   ) u_stream (
     .clk_i,
@@ -98,7 +82,7 @@ module memory_port
     .request_ready_o  (stream_request_ready_o),
     .ar_o             (stream_ar),
     .ar_ready_i       (ar_ready_i && !aux_first),
-    .r_i              (stream_r),
+    .r_i,
     .r_data_i,
     .r_ready_o        (stream_r_ready),
     .word_valid_o     (stream_word_o.valid),
@@ -133,6 +117,7 @@ module memory_port
   axi_reader #(
     .Depth     (AuxDepth),
     .BurstWords(AuxBurst),
+    .FirstId   (2 ** IdBits),
     .IdBits    (IdBits)
   ) u_aux (
     .clk_i,
@@ -144,7 +129,7 @@ module memory_port
     .request_ready_o  (aux_request_ready),
     .ar_o             (aux_ar),
     .ar_ready_i       (ar_ready_i && aux_first),
-    .r_i              (aux_r),
+    .r_i,
     .r_data_i,
     .r_ready_o        (aux_r_ready),
     .word_valid_o     (aux_word.valid),

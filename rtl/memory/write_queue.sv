@@ -98,7 +98,8 @@ module write_queue
   assign strobe_o        = strobe_q[pop_q];
   assign idle_o          = !request_q[0].valid && count_q == '0;
 
-  `TANDEM_INVARIANT(INV_WRITES_1, !request_i.valid || (request_i.words != '0 && request_i.address[5:0] == '0))
+  `TANDEM_INVARIANT(INV_WRITES_1, !request_q[0].valid ||
+                    (request_q[0].words != '0 && request_q[0].address[5:0] == '0))
   `TANDEM_INVARIANT(INV_WRITES_2, request_q[0].valid || !request_q[1].valid)
   `TANDEM_INVARIANT(INV_WRITES_3, count_q <= 2'd2)
 

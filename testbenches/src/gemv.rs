@@ -354,7 +354,8 @@ impl<'a> Driver<'a> {
             return Err(wrong(format!("no load, but {tag:?}")));
         }
         let pe = o.beat_o.pe;
-        let due = self.asked.pop_front_if(|(due, _)| *due == self.now);
+        let is_due = self.asked.front().is_some_and(|(due, _)| *due == self.now);
+        let due = if is_due { self.asked.pop_front() } else { None };
         match due {
             Some((_, load)) if pe.load && pe.load_count.0 == load.count => {
                 self.banks[usize::from(pe.load_bank)][usize::from(load.count)] = Some(load.x);

@@ -16,6 +16,7 @@ pub mod framer;
 pub mod gemv;
 pub mod link;
 pub mod memory;
+pub mod memory_port;
 pub mod normaliser;
 pub mod property;
 pub mod random;

@@ -385,6 +385,11 @@ impl<'a> Driver<'a> {
             return Err(wrong(format!("ready for R {}, for a request {}", o.r_ready_o, o.request_ready_o)));
         }
 
+        let idle = self.expected.is_empty() && self.bursts.is_empty() && self.held.is_none();
+        if o.idle_o != idle {
+            return Err(wrong(format!("idle is {}, expected {idle}", o.idle_o)));
+        }
+
         let mut inputs = self.noise();
         self.offered |= !self.waiting.is_empty() && !self.chance(self.case.stalls[2]);
         if let Some(&(address, words)) = self.waiting.front()

@@ -461,7 +461,8 @@ impl<'a> Driver<'a> {
             let last = words.len() - 1;
             self.granted.extend(words.into_iter().enumerate().map(|(n, word)| (word, n == last)));
         }
-        if let Some((_, error)) = self.answers.pop_front_if(|(due, _)| *due <= self.now) {
+        if let Some(&(_, error)) = self.answers.front().filter(|(due, _)| *due <= self.now) {
+            self.answers.pop_front();
             i.write_done_i = WriteDone { valid: true, error };
             let job = self.taken.iter_mut().find(|job| job.left > 0).expect("a job of the words");
             job.left -= 1;
@@ -510,7 +511,8 @@ impl<'a> Driver<'a> {
         let mut i = self.noise();
         self.feed(before.free_o.0, &mut i, coverage);
         for (result, row) in i.result_i.iter_mut().zip(&mut self.results) {
-            if let Some((_, due)) = row.pop_front_if(|(when, _)| *when == self.now) {
+            if let Some(&(_, due)) = row.front().filter(|(when, _)| *when == self.now) {
+                row.pop_front();
                 *result = due;
             }
         }

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
-use tandem_model::block::{Block, Uint};
-use tandem_model::compute::stream_unit::{self, StreamUnit};
-use tandem_model::dma::dma::{self, Dma};
 use tandem_model::block::{Block, Uint, Wide};
+use tandem_model::compute::stream_unit::{self, StreamUnit};
 use tandem_model::control::command_unit::{self, CommandUnit};
 use tandem_model::control::types::{Done, Doorbell};
+use tandem_model::dma::dma::{self, Dma};
 use tandem_model::link::link_endpoint::{self, LinkEndpoint};
 use tandem_model::link::types::LinkWord;
 use tandem_model::memory::axi_reader::{self, Reader};
+use tandem_model::memory::memory_port::{self, MemoryPort};
+use tandem_model::memory::types::{AxiAddress, AxiRead, ReadRequest, WriteRequest};
 use tandem_model::memory::types::{ReadWord, WriteDone};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
@@ -26,13 +27,14 @@ use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
-use tandem_testbenches::gemv::GemvBench;
+use tandem_testbenches::gemv::{self, GemvBench, issue_cycles};
 use tandem_testbenches::link::LinkBench;
+use tandem_testbenches::memory_port::{PortBench, single_words_per_cycle};
 use tandem_testbenches::normaliser::NormaliserBench;
 use tandem_testbenches::property::{Limits, check};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::reader::{ReaderBench, words_per_cycle};
-use tandem_testbenches::results::ResultsBench;
+use tandem_testbenches::results::{self, ResultsBench, latency};
 use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{SramBench, campaign};
@@ -345,8 +347,8 @@ fn result_buffers_write_what_the_definition_says() {
     }
 }
 
-#[test]
 /// The diagram in docs/blocks/command_unit.md: a Load and a Gemv that signal the same token.
+#[test]
 fn commands_take_the_cycles_that_their_page_says() {
     let load = [1 | 1 << 16 | 1 << 48, 0, 0, 32 << 32];
     let gemv = [2 | 1 << 16 | 1 << 48, 0, 0, 1 | 32 << 32];
@@ -362,6 +364,7 @@ fn commands_take_the_cycles_that_their_page_says() {
             (o.pending_o.0 == 1, "pending"),
             (o.write_request_o.valid, "write"),
             (o.completion_o, "completion"),
+        ];
         seen.extend(events.into_iter().filter(|event| event.0).map(|event| (cycle, event.1)));
         let word = |valid, last: bool| ReadWord { valid, first: !last, last, error: false };
         let done = Done { valid: cycle == 9, status: Uint(0), notify: true, tokens: Uint(1), index: Uint(0) };
@@ -380,6 +383,7 @@ fn commands_take_the_cycles_that_their_page_says() {
             done_i: [done, Done::default(), Done::default(), Done::default()],
             ..command_unit::Inputs::default()
         });
+    }
     let pending = [7, 8, 9, 11, 12, 13, 14, 15].map(|cycle| (cycle, "pending"));
     let mut expected = vec![(2, "request"), (7, "load"), (11, "stream"), (11, "write"), (14, "completion")];
     expected.extend(pending);
@@ -387,8 +391,10 @@ fn commands_take_the_cycles_that_their_page_says() {
     seen.sort_unstable();
     expected.sort_unstable();
     assert_eq!(seen, expected);
+}
 
 /// Indices of commands go on from 65535 with 0.
+#[test]
 fn commands_are_counted_modulo_65536() {
     let case = control::Case {
         size_log2: 6,
@@ -401,10 +407,44 @@ fn commands_are_counted_modulo_65536() {
         failures: 0,
         ops: vec![control::Op::Submit(66_000)],
         seed: 1,
+    };
     let bench = ControlBench { geometry: Geometry::ALL[1] };
     let mut dut = ModelOnly { model: bench.model() };
     bench.run(&case, &mut dut, &mut Coverage::default()).unwrap();
     assert_eq!(dut.model.outputs().consumer_o.0, 464);
+}
+
+/// A word in every cycle across chunks, tiles and jobs (docs/blocks/gemv_sequencer.md, "Timing").
+#[test]
+fn jobs_of_gemv_follow_each_other_without_a_bubble() {
+    for geometry in Geometry::ALL {
+        let mut dut = ModelOnly { model: GemvBench { geometry }.model() };
+        let job = |int8, features, chunks| gemv::Job { int8, features, chunks, operand: 0 };
+        let jobs = [job(false, 128, 3), job(true, 64, 2), job(false, 256, 1), job(false, 40, 2)];
+        // The first chunk's scales are taken at once, then its x is waited for: 37 cycles from the first word on.
+        let words = 2 * 3 * 68 + 2 * 66 + 4 * 68 + 2 * 43;
+        assert_eq!(issue_cycles(geometry, &mut dut, &jobs).unwrap(), words + 36 - 4);
+        let mut dut = ModelOnly { model: GemvBench { geometry }.model() };
+        let short = issue_cycles(geometry, &mut dut, &[job(false, 3, 101)]).unwrap();
+        assert!((3300..3400).contains(&short), "{short} cycles for 101 short chunks");
+    }
+}
+
+/// From the last result to the last word (docs/blocks/result_buffer.md, "Timing").
+#[test]
+fn results_are_written_soon() {
+    for geometry in Geometry::ALL {
+        let (all, last) = (u16::try_from(geometry.rows).unwrap(), geometry.rows as u64 - 1);
+        for rows in 1..=all {
+            for (attention, features) in [(false, 64), (false, 80), (true, 64)] {
+                let mut dut = ModelOnly { model: ResultsBench { geometry }.model() };
+                let job = results::Job { attention, rows, features, fault: None };
+                let cycles = latency(geometry, &mut dut, job).unwrap();
+                let want = u64::from(rows) + if attention { 2 } else { last + 4 };
+                assert_eq!(cycles, want, "{} {job:?}", geometry.name);
+            }
+        }
+    }
 }
 
 /// The table in docs/blocks/axi_reader.md.
@@ -417,6 +457,58 @@ fn reader_keeps_up_with_a_slow_memory() {
         format!("{figure:.2}")
     });
     assert_eq!(figures, ["1.00", "1.00", "1.00", "0.99", "0.81", "0.51"]);
+}
+
+#[test]
+fn memory_port_reads_and_writes_as_a_map_does() {
+    model_answers_as_the_reference(&PortBench);
+}
+
+/// The table in docs/blocks/memory_port.md: cycles on an idle port.
+#[test]
+fn memory_port_is_as_fast_as_its_page_says() {
+    let request = ReadRequest { valid: true, address: Wide(64), words: Uint(1) };
+    // Cycles from one with these inputs to the first in which the outputs are so.
+    let cycles = |inputs: &memory_port::Inputs, seen: fn(&memory_port::Outputs) -> bool| {
+        let mut port = MemoryPort::default();
+        port.clock(inputs);
+        let idle = memory_port::Inputs { ar_ready_i: true, ..port.idle_inputs() };
+        let mut cycles = 1;
+        while !seen(&port.outputs()) {
+            port.clock(&idle);
+            cycles += 1;
+            assert!(cycles < 10, "it never comes");
+        }
+        cycles
+    };
+    let none = MemoryPort::default().idle_inputs();
+    let stream = memory_port::Inputs { stream_request_i: request, ..none.clone() };
+    assert_eq!(cycles(&stream, |o| o.ar_o.valid), 1);
+    let mut read = none.clone();
+    read.read_request_i[2] = request;
+    assert_eq!(cycles(&read, |o| o.ar_o.valid), 2);
+    let mut write = none;
+    write.write_request_i[1] = WriteRequest { valid: true, address: Wide(64), words: Uint(1) };
+    write.write_valid_i[1] = true;
+    assert_eq!(cycles(&write, |o| o.aw_o.valid && o.w_o.valid), 2);
+
+    let mut port = MemoryPort::default();
+    port.clock(&read);
+    let taken = memory_port::Inputs { ar_ready_i: true, ..port.idle_inputs() };
+    (0..2).for_each(|_| port.clock(&taken));
+    let word = AxiRead { valid: true, id: Uint(8), response: Uint(0), last: true };
+    port.clock(&memory_port::Inputs { r_i: word, ..port.idle_inputs() });
+    assert_eq!(port.outputs().ar_o, AxiAddress { valid: false, ..port.outputs().ar_o });
+    port.clock(&port.idle_inputs());
+    assert!(port.outputs().read_word_o[2].valid, "2 cycles after it came");
+
+    let mut dut = ModelOnly { model: PortBench.model() };
+    let figures = [1, 20, 60, 100, 200].map(|latency| {
+        let figure = single_words_per_cycle(&mut dut, latency).unwrap();
+        println!("latency {latency}: {figure:.3} words per cycle");
+        format!("{figure:.2}")
+    });
+    assert_eq!(figures, ["1.00", "1.00", "1.00", "0.63", "0.32"]);
 }
 
 /// The bound of docs/numerics.md, with scales spread so far that sums must round.

@@ -44,7 +44,9 @@ fn examples_give_what_the_interpreter_says() {
                 judge(&plan.commands, &statuses, &machine.image, &finished)
                     .unwrap_or_else(|e| panic!("{name} {kind:?} {geometry:?}: {e}"));
                 println!("{name} {kind:?}: {} cycles", finished.end - finished.start);
-                for c in &finished.completions { println!("  {c:?}"); }
+                for c in &finished.completions {
+                    println!("  {c:?}");
+                }
             }
         }
     }

@@ -21,12 +21,18 @@ pub const READER_BURST_WORDS: usize = 16;
 pub const READER_ID_BITS: usize = 4;
 
 /// The device: 256 words, bursts of up to 16, 16 IDs.
-pub type Reader = AxiReader<8, 9, 4, { 1 << READER_ID_BITS }>;
+pub type Reader = AxiReader<8, 9, 4, 0, { 1 << READER_ID_BITS }>;
 
-/// Reads memory over AXI: room for `1 << PLACE_BITS` words, bursts of up to `1 << BURST_BITS`, the IDs below `IDS`.
+/// Reads memory over AXI: room for `1 << PLACE_BITS` words, bursts of up to `1 << BURST_BITS`, `IDS` IDs from `FIRST_ID` on.
 /// `COUNT_BITS` is `PLACE_BITS` + 1.
 #[derive(Clone, Debug)]
-pub struct AxiReader<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize> {
+pub struct AxiReader<
+    const PLACE_BITS: u32,
+    const COUNT_BITS: u32,
+    const BURST_BITS: u32,
+    const FIRST_ID: usize,
+    const IDS: usize,
+> {
     ar_q: AxiAddress,
     /// Of the next burst, in words.
     address_q: Wide<LINE_BITS>,
@@ -104,8 +110,13 @@ pub struct Outputs {
     pub idle_o: bool,
 }
 
-impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize> Default
-    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, IDS>
+impl<
+    const PLACE_BITS: u32,
+    const COUNT_BITS: u32,
+    const BURST_BITS: u32,
+    const FIRST_ID: usize,
+    const IDS: usize,
+> Default for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, FIRST_ID, IDS>
 {
     fn default() -> Self {
         let depth = 1 << PLACE_BITS;
@@ -140,8 +151,13 @@ fn further<T: Bits>(from: T, steps: u64) -> T {
     T::from_bits(from.to_bits().wrapping_add(steps))
 }
 
-impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize>
-    AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, IDS>
+impl<
+    const PLACE_BITS: u32,
+    const COUNT_BITS: u32,
+    const BURST_BITS: u32,
+    const FIRST_ID: usize,
+    const IDS: usize,
+> AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, FIRST_ID, IDS>
 {
     fn request_ready(&self) -> bool {
         self.left_q.0 == 0 && !self.draining_q
@@ -175,7 +191,7 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const 
     fn issue(&mut self, id: usize, words: u64) {
         self.ar_q = AxiAddress {
             valid: true,
-            id: Uint(low_u16(id as u64)),
+            id: Uint(low_u16((FIRST_ID + id) as u64)),
             address: Wide(self.address_q.0 << OFFSET_BITS),
             length: Uint(low_u16(words - 1)),
         };
@@ -193,7 +209,7 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const 
 
     /// Takes an answer; keeps it, unless what it belongs to was dropped.
     fn answer(&mut self, answer: AxiRead, word: &LinkWord, keep: bool) {
-        let id = usize::from(answer.id.0);
+        let id = usize::from(answer.id.0) - FIRST_ID;
         assert!(self.busy_q[id] && !(self.ar_q.valid && self.ar_q.id == answer.id), "INV_READER_4");
         let place = usize::from(self.place_q[id].0);
         let ends = self.burst_left_q[id].0 == 0;
@@ -235,8 +251,13 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const 
     }
 }
 
-impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize> Block
-    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, IDS>
+impl<
+    const PLACE_BITS: u32,
+    const COUNT_BITS: u32,
+    const BURST_BITS: u32,
+    const FIRST_ID: usize,
+    const IDS: usize,
+> Block for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, FIRST_ID, IDS>
 {
     type Inputs = Inputs;
     type Outputs = Outputs;
@@ -280,7 +301,7 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const 
         if pops {
             self.pop();
         }
-        if i.r_i.valid {
+        if i.r_i.valid && (FIRST_ID..FIRST_ID + IDS).contains(&usize::from(i.r_i.id.0)) {
             self.answer(i.r_i, &i.r_data_i, !self.draining_q && !i.flush_i);
         }
         self.ar_q.valid &= !i.ar_ready_i;
@@ -305,8 +326,13 @@ impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const 
     }
 }
 
-impl<const PLACE_BITS: u32, const COUNT_BITS: u32, const BURST_BITS: u32, const IDS: usize> Visit
-    for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, IDS>
+impl<
+    const PLACE_BITS: u32,
+    const COUNT_BITS: u32,
+    const BURST_BITS: u32,
+    const FIRST_ID: usize,
+    const IDS: usize,
+> Visit for AxiReader<PLACE_BITS, COUNT_BITS, BURST_BITS, FIRST_ID, IDS>
 {
     fn visit<V: Visitor>(&mut self, v: &mut V) {
         v.bits("ar_q", &mut self.ar_q);

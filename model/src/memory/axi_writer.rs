@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/memory/axi_writer.sv`.
 
-use super::types::{
-    AXI_BYTES, AxiAddress, AxiResponse, AxiWrite, CLIENTS, LINE_BITS, WriteDone, WriteRequest, next_turn,
-};
+use super::types::{AXI_BYTES, AxiAddress, AxiResponse, AxiWrite, LINE_BITS, WriteDone, WriteRequest};
+use super::{CLIENTS, next_turn};
 use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide, low_u16};
 use crate::link::types::{LinkWord, visit_words};
 

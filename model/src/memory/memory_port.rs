@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/memory/memory_port.sv`.
 
+use super::CLIENTS;
 use super::axi_reader::{self, AxiReader};
 use super::axi_writer::{self, AxiWriter, Taken};
 use super::read_arbiter::{self, ReadArbiter};
 use super::types::{
-    AXI_ID_BITS, AxiAddress, AxiRead, AxiResponse, AxiWrite, CLIENTS, ReadRequest, ReadWord, WriteDone,
-    WriteRequest,
+    AXI_ID_BITS, AxiAddress, AxiRead, AxiResponse, AxiWrite, ReadRequest, ReadWord, WriteDone, WriteRequest,
 };
 use super::write_queue::{self, WriteQueue};
-use crate::block::{Block, Uint, Visit, Visitor, Wide};
+use crate::block::{Block, Visit, Visitor, Wide};
 use crate::link::types::{LinkWord, visit_words};
 
 /// Words that the stream's reader has room for.
@@ -27,17 +27,15 @@ pub const WRITE_BURST: usize = 16;
 
 /// IDs of each reader.
 const IDS: usize = 1 << (AXI_ID_BITS - 1);
-/// The bit of an ID that is set in those of the clients' reader.
-const AUX_ID: u16 = 1 << (AXI_ID_BITS - 1);
 
 /// The core's port to memory.
 #[derive(Clone, Default, Debug)]
 pub struct MemoryPort {
     /// The stream waits on AR: nobody else may.
     stream_waits_q: bool,
-    stream: AxiReader<9, 10, 6, IDS>,
+    stream: AxiReader<9, 10, 6, 0, IDS>,
     reads: ReadArbiter,
-    aux: AxiReader<6, 7, 4, IDS>,
+    aux: AxiReader<6, 7, 4, IDS, IDS>,
     queue: [WriteQueue; CLIENTS],
     writer: AxiWriter<6, 7, 4>,
 }
@@ -126,16 +124,15 @@ impl MemoryPort {
         aux.ar_o.valid && !self.stream_waits_q
     }
 
-    /// Inputs of a reader: a request, and the port's answers that are its own.
-    fn reader_inputs(i: &Inputs, request: ReadRequest, aux: bool) -> axi_reader::Inputs {
-        let own = i.r_i.valid && (i.r_i.id.0 & AUX_ID != 0) == aux;
+    /// Inputs of a reader.
+    fn reader_inputs(i: &Inputs, request: ReadRequest) -> axi_reader::Inputs {
         axi_reader::Inputs {
             flush_i: i.flush_i,
             request_valid_i: request.valid,
             request_address_i: request.address,
             request_words_i: request.words,
             ar_ready_i: i.ar_ready_i,
-            r_i: AxiRead { valid: own, id: Uint(i.r_i.id.0 & !AUX_ID), ..i.r_i },
+            r_i: i.r_i,
             r_data_i: i.r_data_i,
             word_ready_i: i.stream_ready_i,
         }
@@ -145,11 +142,11 @@ impl MemoryPort {
         let (stream, aux, reads) = (self.stream.outputs(), self.aux.outputs(), self.reads.outputs());
         let aux_first = self.aux_first(&aux);
 
-        let mut inputs = Self::reader_inputs(i, i.stream_request_i, false);
+        let mut inputs = Self::reader_inputs(i, i.stream_request_i);
         inputs.ar_ready_i &= !aux_first;
         self.stream.clock(&inputs);
 
-        let mut inputs = Self::reader_inputs(i, reads.request_o, true);
+        let mut inputs = Self::reader_inputs(i, reads.request_o);
         inputs.ar_ready_i &= aux_first;
         inputs.word_ready_i = self.reads.word_ready(i.read_ready_i);
         self.aux.clock(&inputs);
@@ -204,7 +201,6 @@ impl Block for MemoryPort {
         let (stream, aux, reads) = (self.stream.outputs(), self.aux.outputs(), self.reads.outputs());
         let writer = self.writer.outputs();
         let queues = self.queue.each_ref().map(Block::outputs);
-        let aux_ar = AxiAddress { id: Uint(aux.ar_o.id.0 | AUX_ID), ..aux.ar_o };
         let idle = stream.idle_o && aux.idle_o && reads.idle_o && writer.idle_o;
         Outputs {
             idle_o: idle && queues.iter().all(|queue| queue.idle_o),
@@ -217,7 +213,7 @@ impl Block for MemoryPort {
             write_request_ready_o: queues.each_ref().map(|queue| queue.request_ready_o),
             write_ready_o: queues.each_ref().map(|queue| queue.word_ready_o),
             write_done_o: writer.done_o,
-            ar_o: if self.aux_first(&aux) { aux_ar } else { stream.ar_o },
+            ar_o: if self.aux_first(&aux) { aux.ar_o } else { stream.ar_o },
             r_ready_o: stream.r_ready_o && aux.r_ready_o,
             aw_o: writer.aw_o,
             w_o: writer.w_o,

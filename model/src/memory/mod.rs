@@ -7,3 +7,13 @@ pub mod memory_port;
 pub mod read_arbiter;
 pub mod types;
 pub mod write_queue;
+
+/// Clients of the port that share its auxiliary reads, and as many that share its writes.
+pub const CLIENTS: usize = 3;
+
+/// Whose turn it is of those that want something: the next behind the last one that had it.
+#[must_use]
+pub fn next_turn(wants: [bool; CLIENTS], last: usize) -> Option<usize> {
+    let next = |from: usize| (from..CLIENTS).find(|&client| wants[client]);
+    next((last + 1).min(CLIENTS)).or_else(|| next(0))
+}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirror of `rtl/memory/read_arbiter.sv`.
 
-use super::types::{CLIENTS, ReadRequest, ReadWord, next_turn};
+use super::types::{ReadRequest, ReadWord};
+use super::{CLIENTS, next_turn};
 use crate::block::{Bits, Block, Uint, Visit, Visitor, low_u16};
 
 /// `PlaceBits`.

@@ -112,16 +112,6 @@ packed_struct! {
     }
 }
 
-/// Clients of the port that share its auxiliary reads, and as many that share its writes.
-pub const CLIENTS: usize = 3;
-
-/// Whose turn it is of those that want something: the next behind the last one that had it.
-#[must_use]
-pub fn next_turn(wants: [bool; CLIENTS], last: usize) -> Option<usize> {
-    let next = |from: usize| (from..CLIENTS).find(|&client| wants[client]);
-    next((last + 1).min(CLIENTS)).or_else(|| next(0))
-}
-
 /// The structs that a test compares with the RTL's.
 #[must_use]
 pub fn packed_structs() -> Vec<NamedStruct> {

@@ -83,8 +83,9 @@ impl Block for WriteQueue {
     /// When one of the invariants does not hold.
     fn clock(&mut self, i: &Inputs) {
         let (request, full) = (i.request_i, self.request_q[1].valid);
-        let sound = request.words.0 != 0 && request.address.0.is_multiple_of(AXI_BYTES as u64);
-        assert!(!request.valid || sound, "INV_WRITES_1");
+        let oldest = self.request_q[0];
+        let sound = oldest.words.0 != 0 && oldest.address.0.is_multiple_of(AXI_BYTES as u64);
+        assert!(!oldest.valid || sound, "INV_WRITES_1");
         assert!(self.request_q[0].valid || !full, "INV_WRITES_2");
         assert!(self.count_q.0 <= 2, "INV_WRITES_3");
         if i.request_taken_i {
