@@ -7,12 +7,14 @@ mod judge;
 mod port;
 mod stand_in;
 mod trace;
+mod workload;
 
 pub use driver::{Finished, HostPlan, Progress, Run, Traffic, run};
 pub use judge::judge;
 pub use port::{CoreDut, CoreInputs, CoreOutputs, CorePort};
 pub use stand_in::{Fault, StandIn};
 pub use trace::{Span, Trace, UNIT_NAMES, UnitCycles};
+pub use workload::{PreparedWorkload, Workload};
 
 use crate::memory::Memory;
 use crate::memory::contents::{Contents, Unwritten};
