@@ -12,6 +12,7 @@ module fetch_sequencer
   input  logic                        rst_ni,
   input  head_start_t                 started_i,
   input  head_info_t [Contexts-1:0]   heads_i,
+  input  logic       [Contexts-1:0]   operands_there_i,  // of heads that are pending here
   input  bank_fill_t                  written_i,    // this word is in the banks
   input  logic                        release_i,    // a beat left the FIFO
   input  logic                        tile_done_i,  // nobody needs the oldest tile's slot any more
@@ -124,6 +125,9 @@ module fetch_sequencer
                  && (heads_i[key_q.head].resident || there(key_step.address, key_end_q));
     value_go   = ahead_q != '0
                  && (heads_i[value_q.head].resident || there(value_step.value_address, value_end_q));
+
+    // K of a head that waits for q would stand in the FIFO ahead of V of those before it, and q may wait for those.
+    if (!operands_there_i[key_q.head] && !key_q.midway && ahead_q != '0) key_go = 1'b0;
 
     // ---- the word of this cycle ----
     element     = current_q.kind == KindKey || current_q.kind == KindValue;
