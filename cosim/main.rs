@@ -14,10 +14,11 @@ use tandem::engine::{Engine, FailureFiles};
 use tandem::interrupt::{self, Interrupted};
 use tandem::jobs::attend::HeadReport;
 use tandem::jobs::matvec::MatrixReport;
-use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, link, list, matvec, replay};
+use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, link, list, matvec, replay, run};
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::link::channel::Rates;
+use tandem_testbenches::memory::checker::Broken;
 use tandem_testbenches::property::{Limits, Panicked};
 
 #[derive(Parser)]
@@ -48,6 +49,8 @@ enum Command {
         #[arg(long, default_value = "fp4")]
         kv: Format,
     },
+    /// Run a program of commands on the core (docs/programs/README.md).
+    Run(ProgramRun),
     /// Search for trouble with random cases in lockstep.
     Fuzz {
         /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader, control, counters, stream, dma, gemv, results, port or all.
@@ -120,6 +123,42 @@ struct CheckpointRun {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// A program and what it runs on.
+#[derive(clap::Args)]
+struct ProgramRun {
+    /// Program file.
+    program: PathBuf,
+    /// Geometry of the core (see `tandem list`).
+    #[arg(long, default_value = "small")]
+    geometry: String,
+    /// What runs it.
+    #[arg(long, default_value = "lockstep")]
+    engine: Engine,
+    /// What is behind the memory port.
+    #[arg(long, default_value = "hbm3")]
+    memory: run::Memory,
+    /// The host waits at random, with this seed, which also decides what the hostile memory does.
+    #[arg(long)]
+    stalls: Option<u64>,
+    /// What every unit did, as Chrome trace events (.json).
+    #[arg(long)]
+    timeline: Option<PathBuf>,
+    /// Waveform of the whole run (.vcd or .fst).
+    #[arg(long)]
+    wave: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ProgramRun {
+    fn options(self, failure: FailureFiles) -> anyhow::Result<run::Options> {
+        let Self { program, geometry, engine, memory, stalls, timeline, wave, .. } = self;
+        let (geometry, seed) = (geometry_by_name(&geometry)?, seed(1)?);
+        Ok(run::Options { program, geometry, engine, memory, stalls, timeline, wave, seed, failure })
+    }
 }
 
 /// Two endpoints and the wires between them. Rates hold each way.
@@ -243,6 +282,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         e.downcast_ref::<tandem::Error>().is_some_and(tandem::Error::is_verdict)
             || e.is::<tandem_testbenches::WrongAnswer>()
             || e.is::<Panicked>()
+            || e.is::<Broken>()
     }) {
         1
     } else {
@@ -295,6 +335,21 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Attend { run, kv } => {
             let json = run.json;
             run_attend(&run.options(kv, failure)?, json)
+        }
+        Command::Run(run) => {
+            let (json, files) = (run.json, [run.timeline.clone(), run.wave.clone()]);
+            let report = run::run(&run.options(failure)?)?;
+            if json {
+                print_json(&report)?;
+            } else {
+                say!("{report}");
+                for (what, file) in ["timeline", "waveform"].iter().zip(files) {
+                    if let Some(file) = file {
+                        say!("{what} {}", file.display());
+                    }
+                }
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Command::Fuzz { block, seconds, seed: given, json } => {
             let devices = devices(&block)?;
