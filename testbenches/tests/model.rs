@@ -23,6 +23,7 @@ use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Str
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::control::{self, ControlBench, CountersBench};
+use tandem_testbenches::core::CoreBench;
 use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
@@ -73,6 +74,13 @@ fn arrays_answer_as_the_reference_does() {
 fn bank_groups_keep_words_as_a_map_does() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&SramBench { geometry });
+    }
+}
+
+#[test]
+fn cores_do_what_the_interpreter_says() {
+    for geometry in Geometry::ALL {
+        model_answers_as_the_reference(&CoreBench { geometry });
     }
 }
 
