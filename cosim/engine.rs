@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tandem_model::block::Block;
 use tandem_model::devices::Device;
-use tandem_testbenches::{Dut, DutError, ModelOnly};
+use tandem_testbenches::memory::checker::Broken;
+use tandem_testbenches::{Dut, DutError, ModelOnly, WrongAnswer};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupted;
@@ -127,15 +128,17 @@ impl<B: Block> Runner<B> {
     }
 }
 
-/// An error that a test bench handed through, back in its own type where it is one of ours.
+/// An error that a test bench handed through, back in its own type where exit codes depend on it.
 #[must_use]
 pub fn unbox(error: DutError) -> anyhow::Error {
-    let error = match error.downcast::<Error>() {
-        Ok(ours) => return anyhow::Error::new(*ours),
-        Err(other) => other,
-    };
-    match error.downcast::<Interrupted>() {
-        Ok(ours) => anyhow::Error::new(*ours),
-        Err(other) => anyhow::Error::from_boxed(other),
+    fn typed<E: std::error::Error + Send + Sync + 'static>(
+        error: DutError,
+    ) -> std::result::Result<anyhow::Error, DutError> {
+        error.downcast::<E>().map(|error| anyhow::Error::new(*error))
     }
+    typed::<Error>(error)
+        .or_else(typed::<Interrupted>)
+        .or_else(typed::<WrongAnswer>)
+        .or_else(typed::<Broken>)
+        .unwrap_or_else(anyhow::Error::from_boxed)
 }

@@ -18,6 +18,7 @@ use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, link, list, mat
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::link::channel::Rates;
+use tandem_testbenches::memory::checker::Broken;
 use tandem_testbenches::property::{Limits, Panicked};
 
 #[derive(Parser)]
@@ -286,6 +287,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         e.downcast_ref::<tandem::Error>().is_some_and(tandem::Error::is_verdict)
             || e.is::<tandem_testbenches::WrongAnswer>()
             || e.is::<Panicked>()
+            || e.is::<Broken>()
     }) {
         1
     } else {

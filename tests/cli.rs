@@ -791,3 +791,57 @@ fn run_with_too_few_errors_is_refused() {
         .refused(&["at least 10 CRC errors and 10 flits sent again", "try --flits"])
         .unwrap();
 }
+
+// ---- run ----
+
+/// `tandem run` of an example on the model.
+fn program(name: &str, more: &[&str]) -> Ran {
+    let path = format!("{}/docs/programs/{name}", env!("CARGO_MANIFEST_DIR"));
+    let engine: &[&str] = if more.contains(&"--engine") { &[] } else { &["--engine", "model"] };
+    run(&[&["run", &path], engine, more].concat())
+}
+
+#[test]
+fn engines_agree_on_a_program() {
+    let reports = ["lockstep", "rtl", "model"]
+        .map(|engine| program("attend.toml", &["--json", "--engine", engine]).json());
+    for report in &reports {
+        assert_eq!(report["commands"], reports[0]["commands"]);
+        assert_eq!(report["units"], reports[0]["units"]);
+    }
+    assert!(reports[0]["bits"].as_u64().unwrap() > 0 && reports[2]["bits"] == 0);
+}
+
+#[test]
+fn programs_run_with_every_memory_and_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let timeline = folder.path().join("t.json");
+    for memory in ["ideal", "hbm3", "hostile"] {
+        let more = [
+            "--memory",
+            memory,
+            "--geometry",
+            "slim",
+            "--stalls",
+            "3",
+            "--timeline",
+            timeline.to_str().unwrap(),
+        ];
+        let ran = program("illegal.toml", &more);
+        ran.good().unwrap();
+        for part in ["opcode 9", "no_keys", "read_error", "starved", "those of the definition", "timeline"] {
+            assert!(ran.stdout.contains(part), "{part}: {ran:?}");
+        }
+        let events: serde_json::Value = serde_json::from_slice(&std::fs::read(&timeline).unwrap()).unwrap();
+        assert!(events["traceEvents"].as_array().unwrap().iter().any(|e| e["name"] == "9 load"), "{events}");
+    }
+}
+
+#[test]
+fn programs_that_cannot_be_are_refused() {
+    program("none.toml", &[]).refused(&["none.toml"]).unwrap();
+    program("README.md", &[]).refused(&["README.md is no program", "line 3"]).unwrap();
+    program("gemv.toml", &["--memory", "tape"]).refused(&["ideal", "hbm3", "hostile"]).unwrap();
+    program("gemv.toml", &["--geometry", "wide"]).refused(&["no geometry `wide`"]).unwrap();
+    program("gemv.toml", &["--wave", "run.vcd"]).refused(&["--engine lockstep"]).unwrap();
+}

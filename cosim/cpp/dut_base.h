@@ -93,6 +93,8 @@ class VerilatedDut : public Dut {
   }
 
   void clock(bool rst_ni) override {
+    // A failed assertion counts its error in the context that this thread used last: it must be alive.
+    Verilated::threadContextp(context_.get());
     top_.rst_ni = rst_ni;
     top_.clk_i = 1;
     top_.eval();

@@ -89,6 +89,7 @@ module attention_engine
   bank_word_t                 word;
   logic [Columns-1:0][7:0]    word_data;
   logic                       beat_released, tile_done, tile_done_late;
+  logic [Contexts-1:0]        operands_there;
   tile_info_t [TileSlots-1:0] tiles;
 
   fetch_sequencer #(
@@ -98,6 +99,7 @@ module attention_engine
     .rst_ni,
     .started_i  (started),
     .heads_i    (heads),
+    .operands_there_i(operands_there),
     .written_i  (written_o),
     .release_i  (beat_released),
     .tile_done_i(tile_done_late),
@@ -200,6 +202,7 @@ module attention_engine
     .tile_scored_i(tile_scored_late),
     .head_done_i  (head_done.valid),
     .feed_o       (issue_feed),
+    .operands_there_o(operands_there),
     .head_end_o   (head_end),
     .tile_done_o  (tile_done),
     .release_o    (beat_released),

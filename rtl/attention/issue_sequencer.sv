@@ -18,6 +18,7 @@ module issue_sequencer
   input  logic                                             tile_scored_i,  // one more tile's p is there
   input  logic                                             head_done_i,    // accumulators are free again
   output feed_tag_t                                        feed_o,
+  output logic      [Contexts-1:0]                         operands_there_o,  // q of a pending head may be loaded, or was
   output head_end_t                                        head_end_o,
   output logic                                             tile_done_o,    // with the last beat of V
   output logic                                             release_o,      // a beat left the FIFO
@@ -294,6 +295,8 @@ module issue_sequencer
       tile_done_q <= tile_done_d;
     end
   end
+
+  assign operands_there_o = ready_q | ~pending_q;
 
   assign feed_o      = feed_q;
   assign head_end_o  = head_end_q;

@@ -76,11 +76,16 @@ module appender
   logic unused_work;
   assign unused_work = ^{work_i, head, source, destination, shape};
 
+  // log2 of H. Not two shifts of one bit each: Verilator 5.048 adds their distances in one bit.
+  function automatic logic [1:0] parts_log2(input logic [1:0] parts_last);
+    return {parts_last[1], parts_last[0] && !parts_last[1]};
+  endfunction
+
   // Words of memory that so many tiles take.
   function automatic logic [LineBits-1:0] tile_lines(input logic [LineBits-1:0] tiles, input logic int8,
                                                      input logic [1:0] parts_last);
     logic [LineBits-1:0] words;
-    words = ((tiles << 6) + (int8 ? tiles << 1 : tiles << 2)) << parts_last[0] << parts_last[1];
+    words = ((tiles << 6) + (int8 ? tiles << 1 : tiles << 2)) << parts_log2(parts_last);
     return Segments == 1 ? words >> 1 : words;
   endfunction
 
@@ -108,9 +113,9 @@ module appender
   logic [OffsetBits-1:0] part_index, scale_offset, element_offset, offset;
   logic                  half;  // of the word of memory
   always_comb begin
-    part_index     = (OffsetBits'(value_q) << parts_last_q[0] << parts_last_q[1]) + OffsetBits'(part_q);
+    part_index     = (OffsetBits'(value_q) << parts_log2(parts_last_q)) + OffsetBits'(part_q);
     scale_offset   = int8_q ? part_index : {part_index[OffsetBits-2:0], beat[4]};
-    element_offset = (int8_q ? OffsetBits'(2) : OffsetBits'(4)) << parts_last_q[0] << parts_last_q[1];
+    element_offset = (int8_q ? OffsetBits'(2) : OffsetBits'(4)) << parts_log2(parts_last_q);
     element_offset = element_offset + {part_index[OffsetBits-6:0], beat};
     offset         = scale_q ? scale_offset : element_offset;
     half           = Segments == 1 ? offset[0] : place_q[5];

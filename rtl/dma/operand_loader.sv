@@ -265,8 +265,9 @@ module operand_loader
 
   `TANDEM_INVARIANT(INV_LOADER_1, !work_valid_i || (work_i[0][7:0] == 8'(OpcodeLoad) &&
                     work_i[0][23:16] != '0 && work_i[0][23:16] <= 8'(Rows) && work_i[1][5:0] == '0))
-  `TANDEM_INVARIANT(INV_LOADER_2, !work_valid_i || (work_i[3][31:0] % SegmentLanes == '0 &&
-                    work_i[3][31:0] != '0 && work_i[3][31:0] <= 2 * Segments * SegmentLanes * OperandChunks))
+  `TANDEM_INVARIANT(INV_LOADER_2, !work_valid_i || (work_i[3][63:32] % SegmentLanes == '0 &&
+                    work_i[3][63:32] != '0 &&
+                    work_i[3][63:32] <= 2 * Segments * SegmentLanes * OperandChunks))
   `TANDEM_INVARIANT(INV_LOADER_3, !busy_q || 32'(operand_q) + 32'(chunk_last) < OperandChunks)
   `TANDEM_INVARIANT(INV_LOADER_4, !word_i.valid || (busy_q && !done_q.valid))
   `TANDEM_INVARIANT(INV_LOADER_5, !word_i.valid ||

@@ -475,7 +475,7 @@ impl<'a> Driver<'a> {
             return Ok(());
         }
         if !o.w_o.valid {
-            coverage.hit_if(!write.flushed && self.sinks[write.client].to_give.len() > 0, CORNERS[15]);
+            coverage.hit_if(!write.flushed && !self.sinks[write.client].to_give.is_empty(), CORNERS[15]);
             return Ok(());
         }
         let address = write.address + WORD * write.fed;

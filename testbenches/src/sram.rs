@@ -133,9 +133,7 @@ struct Offer {
 
 /// Bank and word of an address: the definition, docs/blocks/bank_group.md.
 fn place(geometry: Geometry, address: u16) -> (usize, usize) {
-    let low = address & 3;
-    let high = address >> 5 & 3;
-    (usize::from(low ^ high), usize::from(address) % geometry.words() / 4)
+    (usize::from(address % 4), usize::from(address) % geometry.words() / 4)
 }
 
 /// Memory below the bank group, entry and bit in it, of a bit of a codeword: 64 of data, then 8 of check.

@@ -20,7 +20,8 @@ fn examples_give_what_the_interpreter_says() {
     for geometry in Geometry::ALL {
         for name in ["gemv.toml", "attend.toml", "illegal.toml"] {
             let program = Program::load(&example(name), geometry).unwrap();
-            for kind in MemoryKind::ALL {
+            for (kind, stalls) in MemoryKind::ALL.into_iter().flat_map(|kind| [(kind, None), (kind, Some(3))])
+            {
                 let mut machine = program.machine(geometry);
                 let commands: Vec<_> = program.steps.iter().map(|step| step.words).collect();
                 let statuses: Vec<u8> =
@@ -35,7 +36,7 @@ fn examples_give_what_the_interpreter_says() {
                     pinned: program.pinned,
                     rings: RINGS,
                     ring_log2: 4,
-                    stalls: None,
+                    stalls,
                     patience: 20_000,
                 };
                 let mut dut = ModelOnly { model: Core::new(geometry) };
@@ -43,10 +44,6 @@ fn examples_give_what_the_interpreter_says() {
                 let finished = run.unwrap_or_else(|e| panic!("{name} {kind:?} {geometry:?}: {e}"));
                 judge(&plan.commands, &statuses, &machine.image, &finished)
                     .unwrap_or_else(|e| panic!("{name} {kind:?} {geometry:?}: {e}"));
-                println!("{name} {kind:?}: {} cycles", finished.end - finished.start);
-                for c in &finished.completions {
-                    println!("  {c:?}");
-                }
             }
         }
     }

@@ -425,6 +425,7 @@ impl Block for AttentionEngine {
             scored = self.clock_segment(s, &results, feed, i);
         }
         let (beat_tag, key_scales) = self.clock_words(&data);
+        let operands_there_i = self.issue.operands_there();
         self.issue.clock(&issue_sequencer::Inputs {
             started_i: started,
             heads_i: self.heads.heads(),
@@ -444,6 +445,7 @@ impl Block for AttentionEngine {
         self.fetch.clock(&fetch_sequencer::Inputs {
             started_i: started,
             heads_i: *self.heads.heads(),
+            operands_there_i,
             written_i: written,
             release_i: released,
             tile_done_i: self.tile_done.output(),

@@ -58,6 +58,8 @@ pub struct Inputs {
     pub started_i: HeadStart,
     /// What is known of each head.
     pub heads_i: [HeadInfo; CONTEXTS],
+    /// q of a head that is pending here may be loaded, or was.
+    pub operands_there_i: [bool; CONTEXTS],
     /// This word is in the banks.
     pub written_i: BankFill,
     /// A beat left the FIFO.
@@ -158,7 +160,7 @@ impl FetchSequencer {
     }
 
     /// May K be walked, may V?
-    fn next_run(&self, heads: &[HeadInfo; CONTEXTS]) -> (bool, bool) {
+    fn next_run(&self, heads: &[HeadInfo; CONTEXTS], operands_there: &[bool; CONTEXTS]) -> (bool, bool) {
         let (key_context, value_context) = (usize::from(self.key_q.head.0), usize::from(self.value_q.head.0));
         let (key_head, value_head) = (&heads[key_context], &heads[value_context]);
         let key_there =
@@ -170,6 +172,8 @@ impl FetchSequencer {
         let key_go = self.pending_q[key_context]
             && self.ahead_q.0 < TILES_AHEAD
             && !self.busy_q[usize::from(self.key_q.tile.0)]
+            // K of a head that waits for q would stand in the FIFO ahead of V of those before it, and q may wait for those.
+            && (operands_there[key_context] || self.key_q.midway || self.ahead_q.0 == 0)
             && key_there();
         (key_go, self.ahead_q.0 != 0 && value_there())
     }
@@ -179,6 +183,14 @@ impl FetchSequencer {
     /// # Panics
     /// When a slot is given back that is not in use.
     pub fn clock(&mut self, i: &Inputs) {
+        // Words that are written just now are there, too.
+        let behind = Uint(i.written_i.address.0.wrapping_add(1));
+        match i.written_i.region {
+            Region::Key if i.written_i.valid => self.key_end_q = behind,
+            Region::Value if i.written_i.valid => self.value_end_q = behind,
+            _ => {}
+        }
+
         let current = self.current_q;
         let element = matches!(current.kind, WordKind::Key | WordKind::Value);
         let halves_last = u16::from(!current.int8 && current.beats_last.0 >= 16);
@@ -192,7 +204,8 @@ impl FetchSequencer {
         let phase_end = current.part == current.parts_last && current.beat.0 == words_last;
         let tile_end = advance && phase_end && element;
         let choose = !current.active || tile_end;
-        let (key_go, value_go) = if choose { self.next_run(&i.heads_i) } else { (false, false) };
+        let (key_go, value_go) =
+            if choose { self.next_run(&i.heads_i, &i.operands_there_i) } else { (false, false) };
 
         self.read_q = BankRead::default();
         self.tag_q = WordTag::default();
@@ -227,12 +240,6 @@ impl FetchSequencer {
             }
         }
 
-        let behind = Uint(i.written_i.address.0.wrapping_add(1));
-        match i.written_i.region {
-            Region::Key if i.written_i.valid => self.key_end_q = behind,
-            Region::Value if i.written_i.valid => self.value_end_q = behind,
-            _ => {}
-        }
         self.used_q = Uint(self.used_q.0 + u16::from(advance && element) - u16::from(i.release_i));
         if choose {
             self.current_q.active = false;

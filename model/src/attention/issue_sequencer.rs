@@ -190,6 +190,12 @@ impl IssueSequencer {
         usize::from(self.key_bank_q ^ (tag.part.0 & 1 == 1))
     }
 
+    /// q of a head that is started may be loaded, or was.
+    #[must_use]
+    pub fn operands_there(&self) -> [bool; CONTEXTS] {
+        std::array::from_fn(|context| self.ready_q[context] || !self.pending_q[context])
+    }
+
     /// Advances by one clock.
     pub fn clock(&mut self, i: &Inputs<'_>) {
         let tag = self.fifo.head_tag();

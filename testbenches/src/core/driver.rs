@@ -28,10 +28,14 @@ const MOST_RING_LOG2: u8 = 15;
 const RESET_CLOCKS: usize = 3;
 /// Cycles that an access of the host may take, and the interrupt after a completion.
 const HOST_PATIENCE: u64 = 1000;
+/// Clocks after a soft reset in which nothing may happen.
+const QUIET_CLOCKS: usize = 30;
 /// Bursts each way that the port may have open.
 const OUTSTANDING: usize = 256;
 /// Bit of `CONTROL`: the core takes commands.
 const ENABLE: u32 = 1;
+/// Bit of `CONTROL`: the core forgets what it does.
+const SOFT_RESET: u32 = 2;
 /// Bit of `CONTROL`: the lower half of the banks is not used for streaming.
 const PINNED: u32 = 4;
 
@@ -72,6 +76,19 @@ pub struct Run<'a> {
     /// The host.
     pub plan: &'a HostPlan,
 }
+
+/// A reset in the middle of a program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Break {
+    /// Of core and memory, by the wire.
+    Hard,
+    /// Of the core, by the register. The memory goes on.
+    Soft,
+}
+
+/// Says what the host does after a reset, from what memory holds and which commands were completed before; it may store what the
+/// new commands read.
+pub type Next<'a> = dyn FnMut(&mut Contents, &[Option<Completion>]) -> Result<HostPlan, DutError> + 'a;
 
 /// Words that crossed the memory port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -118,7 +135,6 @@ pub fn run(
     run: Run<'_>,
     progress: &mut dyn FnMut(Progress) -> Result<(), DutError>,
 ) -> Result<Finished, DutError> {
-    assert!(run.plan.ring_log2 <= MOST_RING_LOG2, "commands of a ring are counted in 16 bits");
     let mut driver = Driver::new(run);
     driver.reset()?;
     driver.configure()?;
@@ -127,13 +143,50 @@ pub fn run(
     driver.finish()
 }
 
+/// Runs a core as [`run`] does, resets it so many cycles after the first doorbell, and goes on with what `next` says. After a
+/// soft reset nothing may be on the port any more when the core says that it is idle.
+///
+/// # Errors
+/// As [`run`], and what `next` says.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_interrupted(
+    run: Run<'_>,
+    how: Break,
+    after: u64,
+    next: &mut Next<'_>,
+) -> Result<Finished, DutError> {
+    let mut driver = Driver::new(run);
+    driver.reset()?;
+    driver.configure()?;
+    driver.until = Some(after);
+    driver.work(&mut |_| Ok(()))?;
+    match how {
+        Break::Hard => {
+            driver.reset()?;
+            driver.zero = driver.now;
+        }
+        Break::Soft => driver.soft_reset()?,
+    }
+    driver.begin_again(next)?;
+    driver.configure()?;
+    driver.work(&mut |_| Ok(()))?;
+    driver.conclude()?;
+    driver.finish()
+}
+
 struct Driver<'a> {
     core: &'a mut dyn CorePort,
     memory: Box<dyn Memory>,
-    plan: &'a HostPlan,
+    plan: HostPlan,
+    /// Cycles from the first doorbell after which it stops.
+    until: Option<u64>,
     checker: Checker,
     inputs: CoreInputs,
     now: u64,
+    /// Cycle from which clocks in completions count, or later.
+    zero: u64,
     chance: Option<u64>,
     issued: usize,
     completions: Vec<Option<Completion>>,
@@ -153,17 +206,20 @@ fn wrong<T>(what: String) -> Result<T, DutError> {
 impl<'a> Driver<'a> {
     fn new(run: Run<'a>) -> Self {
         let Run { core, memory, plan } = run;
+        let plan = plan.clone();
         let bounds = memory.contents().bounds().clone();
         Self {
             core,
             memory,
+            chance: plan.stalls,
+            completions: vec![None; plan.commands.len()],
             plan,
+            until: None,
             checker: Checker::new(Limits { reads: OUTSTANDING, writes: OUTSTANDING, bounds }),
             inputs: CoreInputs::default(),
             now: 0,
-            chance: plan.stalls,
+            zero: 0,
             issued: 0,
-            completions: vec![None; plan.commands.len()],
             oldest: 0,
             start: 0,
             end: 0,
@@ -195,11 +251,50 @@ impl<'a> Driver<'a> {
     }
 
     fn reset(&mut self) -> Result<(), DutError> {
+        self.inputs = CoreInputs::default();
         for _ in 0..RESET_CLOCKS {
             self.core.clock(false, &CoreInputs::default())?;
             self.memory.reset();
         }
         self.checker.check_reset(&self.core.outputs().memory, &self.memory.outputs())?;
+        Ok(())
+    }
+
+    /// A soft reset, until the core is idle.
+    fn soft_reset(&mut self) -> Result<(), DutError> {
+        let enable = if self.below(2) == 0 { 0 } else { ENABLE };
+        self.write(CSR_CONTROL, SOFT_RESET | enable)?;
+        let reset = self.now;
+        while self.read(CSR_STATUS)? != 1 {
+            if self.now - reset > self.plan.patience {
+                return wrong("it does not become idle after a soft reset".to_owned());
+            }
+        }
+        self.checker.finish()?;
+        let (doorbell, consumer) = (self.read(CSR_DOORBELL)?, self.read(CSR_CONSUMER)?);
+        if (doorbell, consumer) != (0, 0) {
+            return wrong(format!("after a soft reset DOORBELL is {doorbell}, CONSUMER {consumer}"));
+        }
+        for _ in 0..QUIET_CLOCKS {
+            let outputs = self.core.outputs();
+            let port = outputs.memory;
+            if port.ar.valid || port.aw.valid || port.w.valid || outputs.interrupt {
+                return wrong(format!("it was idle after a soft reset, and now there is {outputs:?}"));
+            }
+            self.watch()?;
+        }
+        self.zero = reset;
+        Ok(())
+    }
+
+    /// After a reset: as at the beginning, with another plan.
+    fn begin_again(&mut self, next: &mut Next<'_>) -> Result<(), DutError> {
+        self.plan = next(self.memory.contents_mut(), &self.completions)?;
+        self.until = None;
+        self.issued = 0;
+        self.completions = vec![None; self.plan.commands.len()];
+        self.oldest = 0;
+        self.trace = Trace::default();
         Ok(())
     }
 
@@ -285,7 +380,8 @@ impl<'a> Driver<'a> {
     }
 
     fn configure(&mut self) -> Result<(), DutError> {
-        let plan = self.plan;
+        let plan = self.plan.clone();
+        assert!(plan.ring_log2 <= MOST_RING_LOG2, "commands of a ring are counted in 16 bits");
         self.write_address(CSR_COMMAND_BASE_LO, plan.rings)?;
         self.write(CSR_RING_SIZE_LOG2, plan.ring_log2.into())?;
         self.write_address(CSR_COMPLETION_BASE_LO, self.completion_base())?;
@@ -302,7 +398,7 @@ impl<'a> Driver<'a> {
         self.start = self.now;
         self.traffic = Traffic::default();
         let (mut since, mut before) = (self.now, 0);
-        while self.oldest < all {
+        while self.oldest < all && self.until.is_none_or(|cycles| self.now - self.start < cycles) {
             let mut room = (self.oldest + self.ring()).min(all) - self.issued;
             if room > 1 && self.chance.is_some() {
                 room = usize::try_from(self.below(room as u64 + 1)).expect("at most a ring");
@@ -365,10 +461,10 @@ impl<'a> Driver<'a> {
             return wrong(format!("completion of command {index}: bytes are set that belong to no field"));
         };
         let Completion { dispatched, done, .. } = completion;
-        if dispatched > done || done > self.now {
+        if dispatched > done || done > self.now - self.zero {
             return wrong(format!(
                 "completion of command {index} in cycle {}: dispatched in {dispatched}, done in {done}",
-                self.now
+                self.now - self.zero
             ));
         }
         Ok(completion)

@@ -2,17 +2,25 @@
 //! What is around the core: a host that writes commands into a ring and rings the doorbell, a memory with the rules of its
 //! port, a record of what every unit does in every cycle, and a judge that holds all of it against the untimed interpreter.
 
+mod bench;
 mod driver;
+mod generate;
 mod judge;
 mod port;
 mod stand_in;
 mod trace;
+mod workload;
 
-pub use driver::{Finished, HostPlan, Progress, Run, Traffic, run};
+pub use bench::{Case, CoreBench};
+pub use driver::{Break, Finished, HostPlan, Next, Progress, Run, Traffic, run, run_interrupted};
+pub use generate::{Banks, Generator, Program, Step, What};
 pub use judge::judge;
 pub use port::{CoreDut, CoreInputs, CoreOutputs, CorePort};
 pub use stand_in::{Fault, StandIn};
 pub use trace::{Span, Trace, UNIT_NAMES, UnitCycles};
+pub use workload::{PreparedWorkload, Workload};
+
+use std::ops::Range;
 
 use crate::memory::Memory;
 use crate::memory::contents::{Contents, Unwritten};
@@ -43,12 +51,20 @@ impl MemoryKind {
     /// A memory of this kind in which nothing is written. `seed` decides what is left to chance.
     #[must_use]
     pub fn make(self, seed: u64) -> Box<dyn Memory> {
+        self.make_faulty(seed, Vec::new())
+    }
+
+    /// The same; a hostile one refuses accesses to these places.
+    #[must_use]
+    pub fn make_faulty(self, seed: u64, faulty: Vec<Range<u64>>) -> Box<dyn Memory> {
         // What nobody wrote cannot be read: the interpreter refuses it, too.
         let contents = Contents::new(0..MEMORY_END, Unwritten::Error, seed);
         match self {
             Self::Ideal => Box::new(Ideal::new(contents, IDEAL_LATENCY)),
             Self::Hbm3 => Box::new(Hbm3::new(contents, Config::ONE_CHANNEL)),
-            Self::Hostile => Box::new(Hostile::new(contents, Behaviour::from_seed(seed), seed)),
+            Self::Hostile => {
+                Box::new(Hostile::new(contents, Behaviour { faulty, ..Behaviour::from_seed(seed) }, seed))
+            }
         }
     }
 }
