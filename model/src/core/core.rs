@@ -439,7 +439,8 @@ impl Block for Core {
     }
 
     fn outputs(&self) -> Outputs {
-        let Said { csr, port, engine, .. } = &self.said();
+        let said = self.said();
+        let Said { csr, port, engine, .. } = &said;
         Outputs {
             host_aw_ready_o: csr.aw_ready_o,
             host_w_ready_o: csr.w_ready_o,
@@ -454,7 +455,7 @@ impl Block for Core {
             w_strobe_o: port.w_strobe_o,
             w_data_o: port.w_data_o,
             b_ready_o: port.b_ready_o,
-            activity_o: self.said().activity(),
+            activity_o: said.activity(),
             flags_o: engine.flags_o.clone(),
             errors_o: engine.errors_o,
         }
