@@ -137,9 +137,6 @@ module fetch_sequencer
     // K of a head that waits for q would stand in the FIFO ahead of V of those before it, and q may wait for those.
     if (!operands_there_i[key_q.head] && !key_q.midway && ahead_q != '0) key_go = 1'b0;
 
-    // K of a head that waits for q would stand in the FIFO ahead of V of those before it, and q may wait for those.
-    if (!operands_there_i[key_q.head] && !key_q.midway && ahead_q != '0) key_go = 1'b0;
-
     // ---- the word of this cycle ----
     element     = current_q.kind == KindKey || current_q.kind == KindValue;
     halves_last = !current_q.int8 && current_q.beats_last[4];

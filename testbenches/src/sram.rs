@@ -192,8 +192,8 @@ impl<'a> Driver<'a> {
         self.dut.clock(false, &mut self.idle)?;
         self.cycles += 1;
         // Whether a word in the queue has been written, nobody told.
-        for (address, ..) in std::mem::take(&mut self.waiting) {
-            let address = self.wrapped(address);
+        for (address, _, region) in std::mem::take(&mut self.waiting) {
+            let address = self.place(address, region);
             self.stored.remove(&address);
             self.known.retain(|&a| a != address);
         }
@@ -229,8 +229,10 @@ impl<'a> Driver<'a> {
             inputs.fill_data_i = bytes.iter().map(|&byte| Uint(u16::from(byte))).collect();
         }
         let read = offer.read.map(|address| {
-            let stored = &self.stored[&self.wrapped(address)];
-            stored.expected(address)
+            let place = self.wrapped(address);
+            // Mapped to the upper half, it is told as it lies there.
+            let streamed = usize::from(place) >= self.geometry.words() / 2;
+            self.stored[&place].expected(if self.idle.pinned_i && streamed { place } else { address })
         });
         self.dut.clock(true, &mut inputs)?;
         self.cycles += 1;
