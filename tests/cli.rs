@@ -204,6 +204,7 @@ fn unknown_names_are_refused_with_the_known_ones() {
     matvec(folder.path(), &["--geometry", "huge"]).refused(&["no geometry `huge`", "small, slim"]).unwrap();
     matvec(folder.path(), &["--engine", "spice"]).refused(&["'spice'", "lockstep, rtl, model"]).unwrap();
     matvec(folder.path(), &["--weights", "fp8"]).refused(&["'fp8'", "fp4, int8"]).unwrap();
+    matvec(folder.path(), &["--memory", "dram"]).refused(&["'dram'", "ideal, hbm3, hostile"]).unwrap();
     run(&["fuzz", "--block", "cache"])
         .refused(&[
             "no block `cache`",
@@ -418,6 +419,27 @@ fn stalls_change_cycles_but_no_result() {
     assert_eq!(column(&again, "cycles"), column(&stalled, "cycles"));
 }
 
+/// What is behind the port, too, changes cycles alone. --stalls takes the hostile memory where none is named.
+#[test]
+fn memories_change_cycles_but_no_result() {
+    let folder = with_model();
+    keep_one_layer(folder.path());
+    let report =
+        |more: &[&str]| matvec(folder.path(), &[&["--json", "--engine", "model"], more].concat()).json();
+    let [ideal, hbm3, hostile] = ["ideal", "hbm3", "hostile"].map(|memory| report(&["--memory", memory]));
+    for other in [&hbm3, &hostile] {
+        for (one, other) in
+            ideal["matrices"].as_array().unwrap().iter().zip(other["matrices"].as_array().unwrap())
+        {
+            assert!(RESULTS.iter().all(|&key| one[key] == other[key]), "{one} {other}");
+        }
+        assert!(ideal["cycles"].as_u64() < other["cycles"].as_u64());
+    }
+    assert_eq!((&report(&[])["cycles"], &hbm3["memory"]), (&ideal["cycles"], &json!("hbm3")));
+    assert_eq!(report(&["--stalls", "3"])["memory"], "hostile");
+    assert_eq!(report(&["--stalls", "3", "--memory", "ideal"])["memory"], "ideal");
+}
+
 #[test]
 fn geometries_give_the_same_results() {
     let folder = with_model();
@@ -451,11 +473,11 @@ fn table_of_matvec_shows_every_matrix_and_what_was_compared() {
     keep_one_layer(folder.path());
     let ran = matvec(folder.path(), &["--wave", "out.fst"]);
     ran.good().unwrap();
-    let array = run(&["list", "--json"]).json();
-    let array = array.as_array().unwrap().iter().find(|e| e["device"] == "systolic_array_small").unwrap();
+    let core = run(&["list", "--json"]).json();
+    let core = core.as_array().unwrap().iter().find(|e| e["device"] == "core_small").unwrap();
     let compared =
-        format!(" clocks: {} registers, {} bits; at snapshots: ", array["registers"], array["register_bits"]);
-    let of_memories = format!(" of {} bits of memories (those written)", array["memory_bits"]);
+        format!(" clocks: {} registers, {} bits; at snapshots: ", core["registers"], core["register_bits"]);
+    let of_memories = format!(" of {} bits of memories (those written)", core["memory_bits"]);
     for part in
         ["layer 0 q_proj ", "layer 0 down_proj ", "\nlm_head ", "\n8 of 8 matrices", &compared, &of_memories]
     {
@@ -520,7 +542,7 @@ fn scores_beyond_the_fixed_point_are_told() {
     assert!(heads(&json, "beyond").iter().any(|rows| rows.as_u64() > Some(0)), "{json}");
 }
 
-/// Heads of 128 lie alike in both geometries; on the slim one K and V are filled in while they are read.
+/// Heads of 128 lie alike in both geometries.
 #[test]
 fn stalls_and_geometries_change_no_result_of_attention() {
     let folder = with_model();

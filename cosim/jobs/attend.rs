@@ -37,7 +37,8 @@ pub struct HeadReport {
     pub beats: u64,
     /// Cycles, from the completion of what came before to its own.
     pub cycles: u64,
-    /// Bytes of elements and scales that every pass needs, by what the memory port could bring in these cycles.
+    /// Bytes of elements and scales that the passes need, by what the memory port could bring in these cycles. Above 1 when much
+    /// of it was fetched while what came before was at work.
     pub utilisation: f64,
     /// Relative L2 error against binary64 on the same codes: what the core's numbers cost.
     pub error: f64,
@@ -308,7 +309,8 @@ fn attend_layer(
 ) -> anyhow::Result<Vec<HeadReport>> {
     let mut heads: Vec<Head> = (0..shape.kv_heads).map(|h| Head::new(options, shape, layer, h)).collect();
     // Chunks of q are the parts of the head.
-    let parts = HeadShape::new(options.geometry.segments, options.format == Format::Int8, shape.head_dim == 128).parts;
+    let (int8, wide) = (options.format == Format::Int8, shape.head_dim == 128);
+    let parts = HeadShape::new(options.geometry.segments, int8, wide).parts;
     let mut draft = Draft::new(options.geometry, parts);
     for head in &mut heads {
         head.issue(&mut draft, options)?;

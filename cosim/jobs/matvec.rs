@@ -36,7 +36,8 @@ pub struct MatrixReport {
     pub beats: u64,
     /// Cycles, from the completion of what came before to its own.
     pub cycles: u64,
-    /// Bytes of its elements and scales, once for each pass, by what the memory port could bring in these cycles.
+    /// Bytes of its elements and scales, once for each pass, by what the memory port could bring in these cycles. Above 1 when
+    /// much of it was fetched while what came before was at work.
     pub utilisation: f64,
     /// Relative L2 error against binary64 on the same codes: what the core's floats cost.
     pub error: f64,
@@ -92,7 +93,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&MatrixReport)) -> anyhow::Re
     let (checkpoint, ids) = options.load()?;
     let linears: Vec<_> = checkpoint.linears().collect();
     for &(layer, linear, weights) in &linears {
-        fits(options, &label(layer, linear), weights.cols)?;
+        fits(options.geometry, options.format, &label(layer, linear), weights.cols)?;
     }
     let forward = Forward::new(&checkpoint)?;
     let mut inputs = Inputs::default();
@@ -128,14 +129,13 @@ const fn chunks(geometry: Geometry, format: Format, features: usize) -> usize {
 }
 
 /// Fails when a matrix has more input features than the operand files hold.
-fn fits(options: &Options, label: &str, features: usize) -> anyhow::Result<()> {
-    let Options { geometry, format, .. } = options;
-    let needed = chunks(*geometry, *format, features);
+fn fits(geometry: Geometry, format: Format, label: &str, features: usize) -> anyhow::Result<()> {
+    let needed = chunks(geometry, format, features);
     if needed > OPERAND_CHUNKS {
         bail!(
-            "geometry {} has room for {OPERAND_CHUNKS} chunks of activations, the {features} input features of {label} take {needed}; use {}",
-            geometry.name,
-            "a checkpoint of smaller matrices"
+            "a core of geometry {} holds {OPERAND_CHUNKS} chunks of activations, the {features} input features of {label} \
+             take {needed}: use another geometry or a smaller checkpoint",
+            geometry.name
         );
     }
     Ok(())
@@ -148,7 +148,8 @@ fn matvec_layer(
     inputs: &Inputs,
     linears: &[(Option<usize>, Linear, &tandem_host::Matrix)],
 ) -> anyhow::Result<Vec<MatrixReport>> {
-    let most = linears.iter().map(|(.., weights)| chunks(options.geometry, options.format, weights.cols)).max();
+    let most =
+        linears.iter().map(|(.., weights)| chunks(options.geometry, options.format, weights.cols)).max();
     let mut draft = Draft::new(options.geometry, most.unwrap_or(1));
     let mut works = Vec::new();
     for &(layer, linear, weights) in linears {
@@ -187,7 +188,7 @@ fn matvec_layer(
 }
 
 impl Work<'_> {
-    /// Rows of a pass, with their results' address.
+    /// The rows of each pass.
     fn passes(&self, geometry: Geometry) -> impl Iterator<Item = &[MxInt8Block]> {
         self.x.chunks(geometry.rows * self.matrix.blocks)
     }
@@ -311,5 +312,20 @@ mod tests {
         assert!(judge(&[3.0 + 2f64.powi(-23)], &codes, 4).is_ok());
         let error = judge(&[3.0 + 2f64.powi(-18)], &codes, 4).unwrap_err();
         assert!(error.is::<WrongAnswer>() && error.to_string().contains("feature 0"), "{error}");
+    }
+
+    #[test]
+    fn more_input_features_than_the_operand_files_hold_are_refused() {
+        let [small, slim] = Geometry::ALL;
+        for (geometry, format, most) in [
+            (small, Format::Fp4, 16384),
+            (small, Format::Int8, 8192),
+            (slim, Format::Fp4, 8192),
+            (slim, Format::Int8, 4096),
+        ] {
+            assert!(fits(geometry, format, "head", most).is_ok());
+            let error = fits(geometry, format, "head", most + 1).unwrap_err().to_string();
+            assert!(error.contains("head take 129") && error.contains(geometry.name), "{error}");
+        }
     }
 }
