@@ -20,15 +20,20 @@ use tandem_testbenches::property::Limits;
 use tandem_testbenches::random::{Flavour, Source};
 
 fn rtl_equals_model(kind: Kind) {
+    rtl_equals_model_in(kind, 256, 100_000);
+}
+
+/// In so many cases and clocks of each geometry.
+fn rtl_equals_model_in(kind: Kind, cases: u64, cycles: u64) {
     let seed = std::env::var("TANDEM_SEED").map_or(1, |text| text.parse().expect("TANDEM_SEED is a number"));
     let devices: Vec<_> = Device::ALL.into_iter().filter(|d| d.kind == kind).collect();
     let failure = FailureFiles::below(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/failures"));
-    let limits = Limits { cases: 256, cycles: 100_000, time: Duration::ZERO };
+    let limits = Limits { cases, cycles, time: Duration::ZERO };
     let reports = run(&Options { devices: devices.clone(), limits, seed, failure }, |_| {});
     let reports = reports.unwrap_or_else(|e| panic!("{e:#}"));
     assert_eq!(reports.len(), devices.len());
     for report in reports {
-        assert!(report.cases >= 256 && report.cycles >= 100_000, "{report:?}");
+        assert!(report.cases >= cases && report.cycles >= cycles, "{report:?}");
         let missed: Vec<_> = report.corners.iter().filter(|(_, hits)| *hits == 0).collect();
         assert!(missed.is_empty(), "{}: corners never hit: {missed:?}", report.device);
     }
@@ -165,6 +170,12 @@ fn result_buffers_in_lockstep() {
 #[test]
 fn memory_port_in_lockstep() {
     rtl_equals_model(Kind::Port);
+}
+
+/// A whole core is slow: fewer cases.
+#[test]
+fn cores_in_lockstep() {
+    rtl_equals_model_in(Kind::Core, 100, 0);
 }
 
 #[test]

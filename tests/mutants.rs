@@ -23,6 +23,7 @@ use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::{self, AttentionBench};
 use tandem_testbenches::collective::{self, CollectiveBench};
 use tandem_testbenches::control::{ControlBench, CountersBench};
+use tandem_testbenches::core::CoreBench;
 use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
@@ -669,6 +670,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         devices::Kind::Gemv => hunt(&GemvBench { geometry }, vec![], device, &library),
         devices::Kind::Results => hunt(&ResultsBench { geometry }, vec![], device, &library),
         devices::Kind::Port => hunt(&PortBench, vec![], device, &library),
+        devices::Kind::Core => hunt(&CoreBench { geometry }, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.
             let op = collective::Op::Run { op: 0, base: 0, words: 3, fresh: None, skew: 30, reset: None };

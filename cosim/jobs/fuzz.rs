@@ -7,6 +7,7 @@ use tandem_testbenches::array::ArrayBench;
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::control::{ControlBench, CountersBench};
+use tandem_testbenches::core::CoreBench;
 use tandem_testbenches::csr::CsrBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
@@ -87,6 +88,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Gemv => campaign(&GemvBench { geometry: device.geometry }, device, options),
             Kind::Results => campaign(&ResultsBench { geometry: device.geometry }, device, options),
             Kind::Port => campaign(&PortBench, device, options),
+            Kind::Core => campaign(&CoreBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);
         reports.push(report);

@@ -58,6 +58,8 @@ pub struct Case {
     pub ring_log2: u8,
     /// The host takes its time.
     pub stalls: Option<u64>,
+    /// What is left to chance in the memory.
+    pub memory_seed: u64,
     /// Everything else.
     pub seed: u64,
 }
@@ -155,7 +157,7 @@ impl CoreBench {
         let mut program = generator.program(&case.steps);
         let faulty = generator.faulty.clone();
         let mut memory =
-            case.memory.make_faulty(case.seed, if faulty.is_empty() { vec![] } else { vec![faulty] });
+            case.memory.make_faulty(case.memory_seed, if faulty.is_empty() { vec![] } else { vec![faulty] });
         store(memory.contents_mut(), &generator.stores);
         let plan = Self::plan(case, &generator, &program, RINGS);
         let run_of = Run { core: &mut CoreDut(dut), memory, plan: &plan };
@@ -275,7 +277,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => Just(What::Gemv),
         5 => Just(What::Attend),
         3 => Just(What::Append),
-        1 => Just(What::Nop),
+        2 => Just(What::Nop),
         3 => Just(What::Illegal),
     ];
     let count = prop_oneof![3 => 0..20u8, 3 => 0..80u8, 1 => any::<u8>()];
@@ -309,22 +311,25 @@ impl Bench for CoreBench {
             1 => Just(MemoryKind::Hbm3),
             2 => Just(MemoryKind::Hostile),
         ];
-        let how = prop_oneof![1 => Just(Break::Hard), 3 => Just(Break::Soft)];
-        let after = prop_oneof![1 => 0..200u16, 3 => 0..2500u16, 1 => Just(20_000)];
-        let then = weighted(0.3, (how, after, vec(step(), 0..5)));
+        let how = prop_oneof![1 => Just(Break::Hard), 2 => Just(Break::Soft)];
+        let after = prop_oneof![1 => 0..200u16, 5 => 0..2500u16, 1 => Just(20_000)];
+        let then = weighted(0.4, (how, after, vec(step(), 0..5)));
         let host = (any::<u8>(), 0..6u8, weighted(0.5, any::<u64>()));
-        let case = (vec(step(), 0..9), then, banks, memory, any::<bool>(), host, any::<u64>());
-        case.prop_map(|(steps, then, banks, memory, faults, (tokens, ring_log2, stalls), seed)| Case {
-            steps,
-            then,
-            banks,
-            memory,
-            faults,
-            tokens,
-            ring_log2,
-            stalls,
-            seed,
-        })
+        let case = (vec(step(), 0..9), then, banks, memory, any::<bool>(), host, any::<[u64; 2]>());
+        case.prop_map(
+            |(steps, then, banks, memory, faults, (tokens, ring_log2, stalls), [memory_seed, seed])| Case {
+                steps,
+                then,
+                banks,
+                memory,
+                faults,
+                tokens,
+                ring_log2,
+                stalls,
+                memory_seed,
+                seed,
+            },
+        )
         .boxed()
     }
 

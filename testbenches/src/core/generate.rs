@@ -374,7 +374,7 @@ impl Generator {
 
     /// Memory to be written with results, none of `source`: a command that overwrote what it reads would be undefined.
     fn destination(&mut self, words: usize, bad: bool, source: &Range<u64>) -> u64 {
-        if bad && !self.faulty.is_empty() {
+        if !self.faulty.is_empty() && (bad || self.one_in(6)) {
             return self.faulty.start + WORD * self.chance.below(16);
         }
         if self.one_in(3)
@@ -608,7 +608,7 @@ impl Generator {
             Banks::Resident => true,
             Banks::Pinned => self.one_in(2),
         };
-        let (bank, session) = if stays && !known.is_empty() && bad != 0 && self.one_in(2) {
+        let (bank, session) = if stays && !known.is_empty() && bad != 0 && !self.one_in(4) {
             let (bank, session) = known[self.number(known.len())].clone();
             self.hit(true, "a resident head is used again");
             (Some(bank), session)
@@ -687,7 +687,12 @@ impl Generator {
         let session = self.any_session(step);
         let Session { int8, wide, tokens, mut address } = session;
         let count = (usize::from(step.count) % 10 + 1).min(tokens);
-        let first = self.number(tokens - count + 1);
+        let of_tile = self.shape(&session).tile_tokens();
+        let first = if tokens > of_tile && self.one_in(2) {
+            of_tile - 1 - self.number(count.min(of_tile))
+        } else {
+            self.number(tokens - count + 1)
+        };
         let blocks = count * if wide { 4 } else { 2 };
         let bytes = if int8 {
             let (keys, values) = (self.eight(blocks), self.eight(blocks));
@@ -712,7 +717,6 @@ impl Generator {
             ..Command::default()
         };
         let tile = |tokens: usize| self.region_words(&session, tokens);
-        let of_tile = self.shape(&session).tile_tokens();
         let (start, end) = (tile(first / of_tile * of_tile), tile(first + count));
         let accesses = vec![
             memory(source, words_of(&bytes), false, Unit::Appender),
@@ -743,6 +747,7 @@ impl Generator {
         let last = low_u16(self.geometry.words() as u64 - 1);
         let all = [
             Command { opcode: 6 + small(self.number(250)), ..load },
+            Command { opcode: 255, ..gemv },
             Command { rows: 0, ..load },
             Command { rows: rows + 1, ..gemv },
             Command { length: 33, ..load },
@@ -826,9 +831,9 @@ impl Generator {
                 }
             }
             if command.opcode == opcode(OPCODE_NOP) || self.one_in(12) {
-                let token = self.number(SCOREBOARD_TOKENS);
-                if holder[token].is_some() {
-                    early |= 1 << token;
+                let held: Vec<_> = (0..SCOREBOARD_TOKENS).filter(|&token| holder[token].is_some()).collect();
+                if !held.is_empty() {
+                    early |= 1 << held[self.number(held.len())];
                 }
             }
             if early | late == u16::MAX {
