@@ -200,6 +200,12 @@ campaign! {
         spacing_to_keys_ignored
         window_not_aligned
     }
+    planted_bug_in_core [] {
+        array_not_drained
+        port_not_awaited
+        scores_taken_for_results
+        transit_tokens_dropped
+    }
     no_bug [] {
         comment_only
     }
