@@ -33,7 +33,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Stream every weight matrix of a checkpoint, with the prompt's activations, through the array.
+    /// Stream every weight matrix of a checkpoint, with the prompt's activations, from memory through the core.
     Matvec {
         #[command(flatten)]
         run: CheckpointRun,
@@ -41,7 +41,7 @@ enum Command {
         #[arg(long, default_value = "fp4")]
         weights: Format,
     },
-    /// Attend with every layer and head of a checkpoint, for every token of a prompt.
+    /// Attend with every layer and head of a checkpoint, for every token of a prompt, K and V from memory.
     Attend {
         #[command(flatten)]
         run: CheckpointRun,
@@ -108,16 +108,19 @@ struct CheckpointRun {
     /// Prompt.
     #[arg(long)]
     prompt: String,
-    /// Geometry of the array (see `tandem list`).
+    /// Geometry of the core (see `tandem list`).
     #[arg(long, default_value = "small")]
     geometry: String,
     /// What runs it.
     #[arg(long, default_value = "lockstep")]
     engine: Engine,
+    /// What is behind the memory port; by default ideal, with --stalls hostile.
+    #[arg(long)]
+    memory: Option<run::Memory>,
     /// Waveform of the whole run (.vcd or .fst).
     #[arg(long)]
     wave: Option<PathBuf>,
-    /// Wait at random, with this seed.
+    /// The host waits at random, with this seed, which also decides what the hostile memory does.
     #[arg(long)]
     stalls: Option<u64>,
     /// Print JSON.
@@ -238,7 +241,9 @@ impl CheckpointRun {
         let Self { model, prompt, geometry, engine, wave, stalls, .. } = self;
         let geometry = geometry_by_name(&geometry)?;
         let seed = seed(1)?;
-        Ok(Options { model, prompt, geometry, engine, format, wave, stalls, seed, failure })
+        let unnamed = if stalls.is_some() { run::Memory::Hostile } else { run::Memory::Ideal };
+        let memory = self.memory.unwrap_or(unnamed);
+        Ok(Options { model, prompt, geometry, engine, format, memory, wave, stalls, seed, failure })
     }
 }
 
@@ -473,9 +478,10 @@ fn print_totals(totals: &Totals, wave: Option<&Path>) {
         );
     }
     say!(
-        "{} engine, geometry {}: {} cycles in {:.1} s, {:.0} cycles/s",
+        "{} engine, geometry {}, {} memory: {} cycles in {:.1} s, {:.0} cycles/s",
         totals.engine,
         totals.geometry,
+        totals.memory.name(),
         totals.cycles,
         totals.seconds,
         totals.cycles_per_second

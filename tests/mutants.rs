@@ -76,6 +76,7 @@ campaign! {
         append_resumes_after_refusal
         arbitration_ignored
         bad_flit_acknowledged
+        bank_bit_wrong
         beat_popped_while_waiting
         binary32_flush_bound_off_by_one
         bulk_first
@@ -166,7 +167,6 @@ campaign! {
         sticky_bit_dropped
         strobe_ignored
         sum_begins_with_second
-        swizzle_bit_wrong
         syndrome_row_ignored
         tail_scales_missing
         tail_not_zeroed

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The main job: the attention of every layer and head of a checkpoint, for every token of a prompt, through the engine.
+//! The main job: the attention of every layer and head of a checkpoint, for every token of a prompt, as commands
+//! for the core.
 
 use std::f32::consts::LOG2_E;
-use std::time::Instant;
 
 use anyhow::bail;
 use serde::Serialize;
 use tandem_host::{Forward, Observer, Rows};
-use tandem_model::attention::attention_engine::AttentionEngine;
-use tandem_model::devices::{Device, Kind};
+use tandem_model::attention::types::HeadShape;
+use tandem_model::control::command::Command;
+use tandem_model::control::types::{CommandFlags, MAX_ROWS, OPCODE_ATTEND, OPCODE_LOAD};
+use tandem_model::layout::{pack_operands, pack_region, result_bytes};
+use tandem_model::memory::types::AXI_BYTES;
 use tandem_testbenches::WrongAnswer;
-use tandem_testbenches::attention::pages::{PageLayout, Tile, pack};
-use tandem_testbenches::attention::{EngineDriver, Job, JobResult, Queries, Session};
+use tandem_testbenches::attention::pages::PageLayout;
+use tandem_testbenches::attention::{Job, Queries, Session, Traffic};
+use tandem_testbenches::core::Finished;
 
-use super::{Deviation, Format, Options, Totals, as_f64, blocks, int8, progress};
-use crate::engine::{Runner, unbox};
-use crate::interrupt;
+use super::draft::{CoreOfJob, Draft};
+use super::{Deviation, Format, Options, Totals, as_f64, blocks, int8, laid_out, results};
 
 /// The query heads that share one head of K and V.
 #[derive(Clone, Debug, Serialize)]
@@ -28,15 +31,15 @@ pub struct HeadReport {
     pub heads: (usize, usize),
     /// Tokens, each of which attends to itself and those before it.
     pub tokens: usize,
-    /// Passes over K and V: rows of queries by rows of the array.
+    /// Passes over K and V: rows of queries by rows of the core.
     pub passes: usize,
     /// Beats: words of elements.
     pub beats: u64,
-    /// Cycles, from the last result of what came before to its own.
+    /// Cycles, from the completion of what came before to its own.
     pub cycles: u64,
-    /// Bytes of elements and scales that had to cross the read port, by what it could bring in these cycles.
+    /// Bytes of elements and scales that every pass needs, by what the memory port could bring in these cycles.
     pub utilisation: f64,
-    /// Relative L2 error against binary64 on the same codes: what the engine's numbers cost.
+    /// Relative L2 error against binary64 on the same codes: what the core's numbers cost.
     pub error: f64,
     /// Relative L2 error against the unquantised q, k and v: what the formats cost, too.
     pub quantisation: f64,
@@ -101,10 +104,11 @@ impl Shape {
 /// A head of K and V with all that attend to it.
 struct Head {
     session: Session,
-    pages: Vec<Tile>,
     /// (token, head of q) of every row of every pass.
     rows: Vec<Vec<(usize, usize)>>,
     passes: Vec<Queries>,
+    /// Where the results of each pass go.
+    destinations: Vec<u64>,
 }
 
 /// What the results of a head are worth.
@@ -139,35 +143,71 @@ impl Head {
             window: 0,
         };
         let passes = rows.iter().map(pass).collect();
-        let pages = pack(&session, geometry);
-        Self { session, pages, rows, passes }
+        Self { session, rows, passes, destinations: Vec::new() }
     }
 
-    fn jobs(&self, resident: Option<u16>) -> impl Iterator<Item = Job<'_>> {
-        self.passes.iter().map(move |queries| Job {
-            session: &self.session,
-            pages: &self.pages,
-            queries,
-            resident,
+    /// Puts K, V and q into memory and adds the commands: a pass after the other, each with as many rows as the core has.
+    fn issue(&mut self, draft: &mut Draft, options: &Options) -> anyhow::Result<()> {
+        let (segments, session) = (options.geometry.segments, &self.session);
+        let (int8, wide) = (session.int8(), session.head_dim == 128);
+        let region = pack_region(segments, wide, laid_out(&session.keys), laid_out(&session.values));
+        let region = draft.place(region);
+        let grouped = HeadShape::new(segments, int8, wide).groups > 1;
+        for queries in &self.passes {
+            let rows = queries.rows.len();
+            let of_rows = Command { rows: u8::try_from(rows)?, ..Command::default() };
+            let load = Command {
+                opcode: u8::try_from(OPCODE_LOAD)?,
+                flags: CommandFlags { int8, grouped, ..CommandFlags::default() },
+                source: draft.place(pack_operands(session.blocks(), &queries.rows.concat())),
+                length: u32::try_from(session.head_dim)?,
+                ..of_rows
+            };
+            let mut positions = [0; MAX_ROWS];
+            positions[..rows].copy_from_slice(&queries.positions);
+            let attend = Command {
+                opcode: u8::try_from(OPCODE_ATTEND)?,
+                flags: CommandFlags { int8, wide, causal: queries.causal, ..CommandFlags::default() },
+                source: region,
+                count: u32::try_from(session.tokens())?,
+                length: queries.window,
+                positions,
+                ..of_rows
+            };
+            self.destinations.push(draft.pair(load, attend, result_bytes(rows, session.head_dim)));
+        }
+        Ok(())
+    }
+
+    /// What all passes need of K and V.
+    fn traffic(&self, options: &Options) -> Traffic {
+        let layout = PageLayout::of(&self.session, options.geometry);
+        let job = |queries| Job { session: &self.session, pages: &[], queries, resident: None };
+        let needed = self.passes.iter().filter_map(|queries| job(queries).needed(options.geometry));
+        needed.map(|needed| needed.traffic(layout)).fold(Traffic::default(), |sum, of| Traffic {
+            words: sum.words + of.words,
+            beats: sum.beats + of.beats,
+            payload: sum.payload + of.payload,
         })
     }
 
-    /// Compares results with the untimed reference, bit for bit, and with binary64: within the documented bound.
+    /// Compares results with the untimed reference, bit for bit, and with binary64, within the documented bound.
     fn judge(
         &self,
         options: &Options,
         shape: Shape,
         layer: &Layer,
-        results: &[JobResult],
+        finished: &Finished,
     ) -> anyhow::Result<Judged> {
         let (mut error, mut quantisation) = (Deviation::default(), Deviation::default());
         let mut beyond = 0;
-        for ((queries, rows), result) in self.passes.iter().zip(&self.rows).zip(results) {
+        for ((queries, rows), &at) in self.passes.iter().zip(&self.rows).zip(&self.destinations) {
+            let values = results(finished, at, rows.len(), shape.head_dim);
             let figures = self.session.figures(options.geometry, queries);
             let want = self.session.attend(options.geometry, queries);
             for (row, &(token, head)) in rows.iter().enumerate() {
                 let (figures, want) = (&figures[row], &want[row]);
-                if result.values[row] != want.values {
+                if values[row] != want.values {
                     return Err(WrongAnswer(format!("token {token}, head {head}")).into());
                 }
                 let values: Vec<f64> =
@@ -220,25 +260,17 @@ fn unquantised(shape: Shape, layer: &Layer, token: usize, head: usize) -> Vec<f6
     mixed
 }
 
-/// Runs the job, the heads of a layer in one chain. `each` is told every head as its layer is done.
+/// Runs the job, the heads of a layer in one program. `each` is told every head as its layer is done.
 ///
 /// # Errors
 /// Bad input, a mismatch, or a result beyond its bound.
 pub fn run(options: &Options, mut each: impl FnMut(&HeadReport)) -> anyhow::Result<Report> {
     // First what fails fast.
-    let geometry = options.geometry;
-    let mut runner = Runner::new(
-        options.engine,
-        Device::of(Kind::Attention, geometry),
-        AttentionEngine::new(geometry),
-        options.seed,
-        &options.failure,
-        options.wave.as_deref(),
-    )?;
+    let mut core = CoreOfJob::new(options)?;
     let (checkpoint, ids) = options.load()?;
     let config = &checkpoint.config;
     if ![64, 128].contains(&config.head_dim) {
-        bail!("the engine attends with heads of 64 or 128, the checkpoint's have {}", config.head_dim);
+        bail!("the core attends with heads of 64 or 128, the checkpoint's have {}", config.head_dim);
     }
     let shape = Shape {
         tokens: ids.len(),
@@ -254,71 +286,52 @@ pub fn run(options: &Options, mut each: impl FnMut(&HeadReport)) -> anyhow::Resu
         kv: options.format,
         heads: Vec::new(),
         of_heads: operands.layers.len() * shape.kv_heads,
-        totals: Totals::new(options.engine, geometry, ids.len()),
+        totals: Totals::new(options, ids.len()),
     };
-    let start = Instant::now();
-    {
-        let mut driver = EngineDriver::new(geometry, runner.dut()).map_err(unbox)?;
-        if let Some(seed) = options.stalls {
-            driver.stall(seed);
-        }
-        for (index, layer) in operands.layers.iter().enumerate() {
-            let done = attend_layer(&mut driver, options, shape, layer, index);
-            let Some(done) = report.totals.unless_interrupted(done)? else { break };
-            done.iter().for_each(&mut each);
-            report.heads.extend(done);
-        }
-        report.totals.cycles = driver.now();
+    for (index, layer) in operands.layers.iter().enumerate() {
+        let done = attend_layer(&mut core, options, shape, layer, index);
+        let Some(done) = report.totals.unless_interrupted(done)? else { break };
+        done.iter().for_each(&mut each);
+        report.heads.extend(done);
     }
-    report.totals.finish(runner.finish()?, start.elapsed().as_secs_f64());
+    core.finish(&mut report.totals)?;
     Ok(report)
 }
 
 /// The heads of one layer.
 fn attend_layer(
-    driver: &mut EngineDriver<'_>,
+    core: &mut CoreOfJob,
     options: &Options,
     shape: Shape,
     layer: &Layer,
     index: usize,
 ) -> anyhow::Result<Vec<HeadReport>> {
-    let heads: Vec<Head> = (0..shape.kv_heads).map(|h| Head::new(options, shape, layer, h)).collect();
-    // What fits stays in the banks for all passes; else every pass streams it in anew.
-    driver.forget(0);
-    let stride = |h: &Head| h.pages.len() * PageLayout::of(&h.session, options.geometry).stride();
-    let fits = heads.iter().map(stride).sum::<usize>() <= driver.room();
-    let mut jobs = Vec::new();
-    for head in &heads {
-        let base = if fits { Some(driver.keep(&head.session, &head.pages).map_err(unbox)?) } else { None };
-        jobs.extend(head.jobs(base));
+    let mut heads: Vec<Head> = (0..shape.kv_heads).map(|h| Head::new(options, shape, layer, h)).collect();
+    // Chunks of q are the parts of the head.
+    let parts = HeadShape::new(options.geometry.segments, options.format == Format::Int8, shape.head_dim == 128).parts;
+    let mut draft = Draft::new(options.geometry, parts);
+    for head in &mut heads {
+        head.issue(&mut draft, options)?;
     }
-    let bar = progress(jobs.len() as u64, &format!("layer {index}"));
-    let mut last_end = driver.now();
-    let results = driver.run(&jobs, false, &mut |progressed| {
-        bar.set_position(progressed.heads);
-        Ok(interrupt::check()?)
-    });
-    bar.finish_and_clear();
-    let results = results.map_err(unbox)?;
+    let finished = core.run(&draft.prepare()?, &format!("layer {index}"))?;
 
+    let (mut start, mut commands) = (finished.start, finished.completions.iter());
     let mut reports = Vec::new();
-    let mut rest = &results[..];
     for (kv_head, head) in heads.iter().enumerate() {
-        let own;
-        (own, rest) = rest.split_at(head.passes.len());
-        let Judged { error, quantisation, beyond } = head.judge(options, shape, layer, own)?;
-        let end = own.last().map_or(last_end, |r| r.end);
-        let (cycles, payload) = (end - last_end, own.iter().map(|r| r.payload).sum::<u64>());
-        last_end = end;
+        let Judged { error, quantisation, beyond } = head.judge(options, shape, layer, &finished)?;
+        let own = commands.by_ref().take(2 * head.passes.len());
+        let end = own.map(|completion| completion.done).max().unwrap_or(start);
+        let (cycles, Traffic { beats, payload, .. }) = (end - start, head.traffic(options));
+        start = end;
         reports.push(HeadReport {
             layer: index,
             kv_head,
             heads: (kv_head * shape.group(), (kv_head + 1) * shape.group() - 1),
             tokens: shape.tokens,
-            passes: own.len(),
-            beats: own.iter().map(|r| r.beats).sum(),
+            passes: head.passes.len(),
+            beats,
             cycles,
-            utilisation: as_f64(payload) / as_f64(cycles * options.geometry.word_bytes() as u64),
+            utilisation: as_f64(payload) / as_f64(cycles * AXI_BYTES as u64),
             error,
             quantisation,
             beyond,

@@ -3,6 +3,7 @@
 
 pub mod attend;
 pub mod bench;
+mod draft;
 pub mod fuzz;
 pub mod link;
 pub mod list;
@@ -16,12 +17,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tandem_host::{Checkpoint, Tokenizer};
 use tandem_model::array::Geometry;
+use tandem_model::layout::{Blocks, result_bytes, unpack_results};
 use tandem_model::numerics::{BLOCK_LEN, MxFp4Block, MxInt8Block, ScaleRule};
 use tandem_testbenches::array::Stream;
+use tandem_testbenches::core::Finished;
 
+use self::run::Memory;
 use crate::engine::{Engine, FailureFiles};
 use crate::interrupt::Interrupted;
-use crate::lockstep;
 
 /// A progress bar on standard error; nothing where that is no terminal.
 pub(crate) fn progress(length: u64, what: &str) -> ProgressBar {
@@ -53,6 +56,20 @@ impl Format {
     }
 }
 
+/// Blocks as they are laid out in memory.
+fn laid_out(stream: &Stream) -> Blocks<'_> {
+    match stream {
+        Stream::Fp4(blocks) => Blocks::Fp4(blocks),
+        Stream::Int8(blocks) => Blocks::Int8(blocks),
+    }
+}
+
+/// Results of so many rows and features in the memory of a run that ended well: bits of binary32, row by row.
+fn results(finished: &Finished, address: u64, rows: usize, features: usize) -> Vec<Vec<u32>> {
+    let bytes = finished.contents.load(address, result_bytes(rows, features));
+    unpack_results(rows, features, &bytes).expect("memory was held against the definition")
+}
+
 /// Blocks of a row of numbers; a last block that is not full is filled up with zeros.
 fn blocks<T>(row: &[f32], quantise: impl Fn(&[f32; BLOCK_LEN]) -> T) -> impl Iterator<Item = T> {
     let padded = |chunk: &[f32]| std::array::from_fn(|i| chunk.get(i).copied().unwrap_or(0.0));
@@ -80,9 +97,11 @@ pub struct Options {
     pub engine: Engine,
     /// Format of what streams.
     pub format: Format,
+    /// What is behind the memory port.
+    pub memory: Memory,
     /// Waveform of the whole run.
     pub wave: Option<PathBuf>,
-    /// Seed of random stalls.
+    /// Seed of a host that takes its time, and of the hostile memory.
     pub stalls: Option<u64>,
     /// Seed of the registers' initial values.
     pub seed: u64,
@@ -107,9 +126,11 @@ pub struct Totals {
     pub engine: &'static str,
     /// Geometry.
     pub geometry: &'static str,
+    /// What was behind the memory port.
+    pub memory: Memory,
     /// Tokens of the prompt.
     pub tokens: usize,
-    /// Clocks in all.
+    /// Clocks in all, with those in which the host sets registers and reads them.
     pub cycles: u64,
     /// Registers compared at every clock.
     pub registers: u64,
@@ -128,10 +149,11 @@ pub struct Totals {
 }
 
 impl Totals {
-    fn new(engine: Engine, geometry: Geometry, tokens: usize) -> Self {
+    fn new(options: &Options, tokens: usize) -> Self {
         Self {
-            engine: engine.name(),
-            geometry: geometry.name,
+            engine: options.engine.name(),
+            geometry: options.geometry.name,
+            memory: options.memory,
             tokens,
             cycles: 0,
             registers: 0,
@@ -153,18 +175,6 @@ impl Totals {
             }
             other => other.map(Some),
         }
-    }
-
-    /// After the last clock: what lockstep compared, if it ran, and how fast it went.
-    fn finish(&mut self, compared: Option<lockstep::Totals>, seconds: f64) {
-        if let Some(compared) = compared {
-            self.registers = compared.registers;
-            self.bits = compared.bits;
-            self.memory_bits = compared.memory_bits;
-            self.written_bits = compared.written_bits;
-        }
-        self.seconds = seconds;
-        self.cycles_per_second = as_f64(self.cycles) / seconds;
     }
 }
 

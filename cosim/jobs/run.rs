@@ -42,6 +42,16 @@ pub enum Memory {
 }
 
 impl Memory {
+    /// Name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ideal => "ideal",
+            Self::Hbm3 => "hbm3",
+            Self::Hostile => "hostile",
+        }
+    }
+
     const fn kind(self) -> MemoryKind {
         match self {
             Self::Ideal => MemoryKind::Ideal,
@@ -74,6 +84,23 @@ pub struct Options {
     pub failure: FailureFiles,
 }
 
+impl Options {
+    const fn surroundings(&self) -> Surroundings {
+        Surroundings { memory: self.memory, stalls: self.stalls, seed: self.seed }
+    }
+}
+
+/// What is around the core.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// What is behind the memory port.
+    pub memory: Memory,
+    /// Seed of a host that takes its time, and of the hostile memory.
+    pub stalls: Option<u64>,
+    /// Seed of whatever else is left to chance.
+    pub seed: u64,
+}
+
 /// Runs a program.
 ///
 /// # Errors
@@ -90,7 +117,8 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
         &options.failure,
         options.wave.as_deref(),
     )?;
-    let outcome = prepared.run_on(&mut CoreDut(runner.dut()), options)?;
+    let surroundings = options.surroundings();
+    let outcome = prepared.run_on(&mut CoreDut(runner.dut()), &surroundings, "commands")?;
     let mut report = Report::new(&prepared, options, &outcome);
     if let Some(compared) = runner.finish()? {
         (report.registers, report.bits) = (compared.registers, compared.bits);
@@ -142,29 +170,35 @@ impl Prepared {
         Ok(Self { program, statuses, image: machine.image })
     }
 
-    fn plan(&self, options: &Options) -> HostPlan {
+    fn plan(&self, stalls: Option<u64>) -> HostPlan {
         HostPlan {
             commands: self.program.steps.iter().map(|step| step.words).collect(),
             bounds: self.program.bounds.clone(),
             pinned: self.program.pinned,
             rings: MOST_ADDRESS - HOST_BYTES,
             ring_log2: RING_LOG2,
-            stalls: options.stalls,
+            stalls,
             patience: PATIENCE,
         }
     }
 
-    /// Runs the program on a core and holds what comes out against the definition.
+    /// Runs the program on a core and holds what comes out against the definition. `what` is said beside the progress bar.
     ///
     /// # Errors
     /// When the core is wrong, or Ctrl-C was pressed.
-    pub fn run_on(&self, core: &mut dyn CorePort, options: &Options) -> anyhow::Result<Outcome> {
-        let mut memory = options.memory.kind().make(options.stalls.unwrap_or(options.seed));
+    pub fn run_on(
+        &self,
+        core: &mut dyn CorePort,
+        surroundings: &Surroundings,
+        what: &str,
+    ) -> anyhow::Result<Outcome> {
+        let &Surroundings { memory, stalls, seed } = surroundings;
+        let mut memory = memory.kind().make(stalls.unwrap_or(seed));
         for region in &self.program.regions {
             memory.contents_mut().store(region.address, &region.bytes);
         }
-        let plan = self.plan(options);
-        let bar = progress(plan.commands.len() as u64, "commands");
+        let plan = self.plan(stalls);
+        let bar = progress(plan.commands.len() as u64, what);
         let start = Instant::now();
         let run = core::Run { core, memory, plan: &plan };
         let finished = core::run(run, &mut |at| {
@@ -410,7 +444,7 @@ mod tests {
         let prepared = Prepared::load(&example(name), geometry)?;
         let mut stand_in = StandIn::new(prepared.program.machine(geometry), fault);
         let options = options(name, geometry);
-        let outcome = prepared.run_on(&mut stand_in, &options)?;
+        let outcome = prepared.run_on(&mut stand_in, &options.surroundings(), "commands")?;
         Ok((Report::new(&prepared, &options, &outcome), outcome))
     }
 

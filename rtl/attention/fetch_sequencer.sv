@@ -118,13 +118,21 @@ module fetch_sequencer
   logic unused_walk;
   assign unused_walk = ^{walk.token, step.value_address};
 
+  // Words that are written just now are there, too.
+  always_comb begin
+    key_end_d   = key_end_q;
+    value_end_d = value_end_q;
+    if (written_i.valid && written_i.region == RegionKey) key_end_d = written_i.address + 1'b1;
+    if (written_i.valid && written_i.region == RegionValue) value_end_d = written_i.address + 1'b1;
+  end
+
   always_comb begin
     key_step   = next_step(key_q.midway, key_q.token, heads_i[key_q.head]);
     value_step = next_step(value_q.midway, value_q.token, heads_i[value_q.head]);
     key_go     = pending_q[key_q.head] && ahead_q < 2'(TilesAhead) && !busy_q[key_q.tile]
-                 && (heads_i[key_q.head].resident || there(key_step.address, key_end_q));
+                 && (heads_i[key_q.head].resident || there(key_step.address, key_end_d));
     value_go   = ahead_q != '0
-                 && (heads_i[value_q.head].resident || there(value_step.value_address, value_end_q));
+                 && (heads_i[value_q.head].resident || there(value_step.value_address, value_end_d));
 
     // K of a head that waits for q would stand in the FIFO ahead of V of those before it, and q may wait for those.
     if (!operands_there_i[key_q.head] && !key_q.midway && ahead_q != '0) key_go = 1'b0;
@@ -151,7 +159,7 @@ module fetch_sequencer
     address  = current_q.address + offset;
     resident = heads_i[current_q.head].resident;
     advance  = current_q.active && (!element || used_q < UsedBits'(BeatFifoDepth))
-               && (resident || there(address, current_q.kind == KindValue ? value_end_q : key_end_q));
+               && (resident || there(address, current_q.kind == KindValue ? value_end_d : key_end_d));
     tile_end = advance && phase_end && element;
     choose   = !current_q.active || tile_end;
 
@@ -185,10 +193,6 @@ module fetch_sequencer
     ahead_d   = ahead_q;
     busy_d    = busy_q;
     oldest_d  = oldest_q;
-    key_end_d   = key_end_q;
-    value_end_d = value_end_q;
-    if (written_i.valid && written_i.region == RegionKey) key_end_d = written_i.address + 1'b1;
-    if (written_i.valid && written_i.region == RegionValue) value_end_d = written_i.address + 1'b1;
     used_d    = used_q + UsedBits'(advance && element) - UsedBits'(release_i);
     tiles_d   = tiles_q;
 

@@ -36,6 +36,7 @@ module array_unit
   input  logic                        gemv_busy_i,
   input  logic                        gemv_starved_i,
   input  logic                        gemv_blocked_i,
+  input  logic                        stream_starved_i,
   output logic                        owner_o     ,
   // ---- the attention engine ----
   output operands_t                   operands_o,
@@ -123,9 +124,11 @@ module array_unit
   logic                    [3:0] reserve_d, reserve_q;
   job_fault_t                    job_fault_d, job_fault_q;
   activity_t                     activity_d, activity_q;
+  logic [3:0][CommandIndexBits-1:0] index_d, index_q;   // of the commands, by place of their job
 
   logic       start_gemv, start_head, offer_gemv;
   logic [3:0] groups;
+  logic [1:0] oldest;
   logic [6:0] chunks_last;
   always_comb begin
     groups      = 4'(job_q.features >> $clog2(GroupFloats));
@@ -164,9 +167,11 @@ module array_unit
       done_d.index       = front_index;
       booked_d           = 1'b0;
     end
+    index_d = index_q;
     if (job_o.valid && job_ready_i) begin
-      booked_d = 1'b1;
-      slot_d   = job_slot_i;
+      booked_d            = 1'b1;
+      slot_d              = job_slot_i;
+      index_d[job_slot_i] = done_q.index;
     end
     if (start_gemv || start_head) begin
       job_d    = '0;
@@ -218,9 +223,13 @@ module array_unit
 
     activity_d         = '0;
     activity_d.busy    = job_q.valid || gemv_busy_i || heads_q != '0;
-    activity_d.starved = gemv_busy_i && gemv_starved_i;
+    activity_d.starved = gemv_busy_i ? gemv_starved_i : heads_q != '0 && stream_starved_i;
     activity_d.blocked = gemv_busy_i ? gemv_blocked_i : job_q.valid && heads_q == '0;
+    // The oldest on the array, else the one that waits for it.
+    oldest             = context_q - 2'(heads_q);
     activity_d.index   = done_q.index;
+    if (gemvs_q != '0) activity_d.index = index_q[gemv_slot_q[0]];
+    else if (heads_q != '0) activity_d.index = index_q[head_slot_q[oldest]];
   end
 
   logic unused_inputs;
@@ -247,6 +256,7 @@ module array_unit
       reserve_q      <= '0;
       job_fault_q    <= '0;
       activity_q     <= '0;
+      index_q        <= '0;
     end else begin
       transit_q      <= transit_d;
       transit_wait_q <= transit_wait_d;
@@ -267,6 +277,7 @@ module array_unit
       reserve_q      <= reserve_d;
       job_fault_q    <= job_fault_d;
       activity_q     <= activity_d;
+      index_q        <= index_d;
     end
   end
 

@@ -54,7 +54,7 @@ module core
   localparam int unsigned TileGroups = PsumSlots / GroupFloats;
 
   // ---- registers of the host ----
-  logic                           enable, soft_reset, pinned, command_idle, completion, idle;
+  logic                           enable, soft_reset, pinned_wanted, command_idle, completion, idle;
   logic [AxiAddressBits-1:0]      command_base, completion_base, bounds_base, bounds_limit;
   logic [3:0]                     ring_size_log2;
   doorbell_t                      doorbell;
@@ -89,7 +89,7 @@ module core
     .counter_i        (counter),
     .enable_o         (enable),
     .soft_reset_o     (soft_reset),
-    .pinned_o         (pinned),
+    .pinned_o         (pinned_wanted),
     .command_base_o   (command_base),
     .ring_size_log2_o (ring_size_log2),
     .completion_base_o(completion_base),
@@ -105,9 +105,18 @@ module core
   assign units_rst_n = rst_ni && !clearing_q;
   assign idle        = command_idle && !clearing_q;
 
+  // The banks are divided anew only while nothing is in them that is on its way.
+  logic pinned_d, pinned_q;
+  assign pinned_d = idle ? pinned_wanted : pinned_q;
+
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) clearing_q <= '0;
-    else clearing_q <= clearing_d;
+    if (!rst_ni) begin
+      clearing_q <= '0;
+      pinned_q   <= '0;
+    end else begin
+      clearing_q <= clearing_d;
+      pinned_q   <= pinned_d;
+    end
   end
 
   // ---- the memory port: its clients are the stream; commands, loads, appends; results, appends, completions ----
@@ -324,7 +333,7 @@ module core
   ) u_stream (
     .clk_i,
     .rst_ni         (units_rst_n),
-    .pinned_i       (pinned),
+    .pinned_i       (pinned_q),
     .work_valid_i   (front_valid[1] && !transit),
     .work_index_i   (front_index[1]),
     .work_i         (front[1]),
@@ -406,6 +415,7 @@ module core
     .gemv_busy_i   (gemv_busy),
     .gemv_starved_i(gemv_starved),
     .gemv_blocked_i(gemv_blocked),
+    .stream_starved_i(activity_o[2].starved),
     .owner_o       (gemv_owns),
     .operands_o    (operands),
     .attended_i    (attended),
@@ -462,7 +472,7 @@ module core
     .block_i        (block),
     .block_data_i   (block_data),
     .operands_i     (operands),
-    .pinned_i       (pinned),
+    .pinned_i       (pinned_q),
     .fill_i         (fill),
     .fill_data_i    (fill_data),
     .fill_ready_o   (fill_ready),
@@ -519,14 +529,14 @@ module core
   );
 
   // ---- counters ----
-  logic [3:0] events;
+  logic [3:0]  events;
+  logic [63:0] unit_counter;
   always_comb begin
     events[0] = stream_word.valid && stream_ready;
     events[1] = (read_word[0].valid && read_ready[0]) || (read_word[1].valid && read_ready[1])
                 || (read_word[2].valid && read_ready[2]);
     events[2] = w_o.valid && w_ready_i;
-    events[3] = 1'b0;
-    for (int unsigned u = 0; u < 4; u++) events[3] |= done[u].valid && done_ready[u];
+    events[3] = write_done[2].valid;
   end
   counters #(
     .Width(48)
@@ -537,7 +547,23 @@ module core
     .waiting_i (queue_waiting[0] | queue_waiting[1] | queue_waiting[2] | array_waiting),
     .event_i   (events),
     .select_i  (counter_select),
-    .counter_o (counter)
+    .counter_o (unit_counter)
   );
+
+  // Behind the units' counters: codewords with wrong bits, and the flags of all rows.
+  attention_flags_t flags;
+  always_comb begin
+    flags = '0;
+    for (int unsigned r = 0; r < Rows; r++) flags |= flags_o[r];
+    case (counter_select)
+      6'd23:   counter = 64'(errors_o.corrected);
+      6'd24:   counter = 64'(errors_o.uncorrectable);
+      6'd25:   counter = 64'(flags);
+      default: counter = unit_counter;
+    endcase
+  end
+
+  // Room for results is reserved by one of them at a time.
+  `TANDEM_INVARIANT(INV_CORE_1, head_reserve == '0 || gemv_reserve == '0)
 
 endmodule : core

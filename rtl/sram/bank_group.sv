@@ -2,8 +2,8 @@
 // Four banks behind one read port and one fill queue, with SECDED.
 //
 // A read is accepted in every cycle and its word is there ReadLatency cycles later. Fills wait in a queue of FillWords;
-// the head is encoded and written in a cycle in which no read takes its bank. Neighbouring words lie in different banks,
-// and so do words 32 apart.
+// the head is encoded and written in a cycle in which no read takes its bank. Four neighbouring words lie in four
+// banks.
 `include "tandem_assert.svh"
 
 module bank_group
@@ -32,9 +32,9 @@ module bank_group
 
   localparam int unsigned FillWords = 4;
 
-  // The bank of an address. It changes with bits 1:0 and with bits 6:5, so strides of 1 and of 32 both touch all banks.
+  // The bank of an address: words that are filled in and read in one order touch the banks in turn.
   function automatic logic [BankBits-1:0] bank_of(input logic [WordAddressBits-1:0] address);
-    return BankBits'(address ^ (address >> 5));
+    return BankBits'(address % WordAddressBits'(Banks));
   endfunction
 
   // Its word in that bank. Addresses wrap.

@@ -133,9 +133,7 @@ struct Offer {
 
 /// Bank and word of an address: the definition, docs/blocks/bank_group.md.
 fn place(geometry: Geometry, address: u16) -> (usize, usize) {
-    let low = address & 3;
-    let high = address >> 5 & 3;
-    (usize::from(low ^ high), usize::from(address) % geometry.words() / 4)
+    (usize::from(address % 4), usize::from(address) % geometry.words() / 4)
 }
 
 /// Memory below the bank group, entry and bit in it, of a bit of a codeword: 64 of data, then 8 of check.
@@ -194,8 +192,8 @@ impl<'a> Driver<'a> {
         self.dut.clock(false, &mut self.idle)?;
         self.cycles += 1;
         // Whether a word in the queue has been written, nobody told.
-        for (address, ..) in std::mem::take(&mut self.waiting) {
-            let address = self.wrapped(address);
+        for (address, _, region) in std::mem::take(&mut self.waiting) {
+            let address = self.place(address, region);
             self.stored.remove(&address);
             self.known.retain(|&a| a != address);
         }
@@ -231,8 +229,10 @@ impl<'a> Driver<'a> {
             inputs.fill_data_i = bytes.iter().map(|&byte| Uint(u16::from(byte))).collect();
         }
         let read = offer.read.map(|address| {
-            let stored = &self.stored[&self.wrapped(address)];
-            stored.expected(address)
+            let place = self.wrapped(address);
+            // Mapped to the upper half, it is told as it lies there.
+            let streamed = usize::from(place) >= self.geometry.words() / 2;
+            self.stored[&place].expected(if self.idle.pinned_i && streamed { place } else { address })
         });
         self.dut.clock(true, &mut inputs)?;
         self.cycles += 1;

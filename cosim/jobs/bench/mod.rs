@@ -5,6 +5,7 @@
 
 mod attention;
 mod collective;
+mod core;
 mod link;
 
 use std::time::Instant;
@@ -15,12 +16,14 @@ use tandem_model::array::Geometry;
 use tandem_model::array::systolic_array::SystolicArray;
 use tandem_model::attention::attention_engine::AttentionEngine;
 use tandem_model::block::Block;
+use tandem_model::core::core::Core;
 use tandem_model::devices::{Device, Kind};
 use tandem_model::sram::bank_group::BankGroup;
 use tandem_testbenches::array::{ArrayDriver, GemvRun, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::pages::pack;
 use tandem_testbenches::attention::suite::{Case, RELATIVE_ERROR, Shape};
 use tandem_testbenches::attention::{EngineDriver, Job};
+use tandem_testbenches::core::{CoreDut, MemoryKind, Workload};
 use tandem_testbenches::random::{Flavour, Source};
 use tandem_testbenches::sram::{CampaignReport, campaign};
 use tandem_testbenches::{Dut, ModelOnly};
@@ -178,6 +181,22 @@ fn speed_figures(quick: bool) -> anyhow::Result<Vec<Figure>> {
     let mut figures = speed_group("", array, "GEMV 512 x 1024 FP4", rounds);
     let decode = "attention to 2048 keys FP4, head of 64";
     figures.extend(speed_group("attention_", attention, decode, rounds));
+    let mut program = Workload::new(SMALL);
+    program.gemv(512, 1024, 0);
+    let program = program.prepared();
+    let core = speeds(
+        Kind::Core,
+        || Core::new(SMALL),
+        rounds,
+        |dut| {
+            let run = program.run(&mut CoreDut(dut), MemoryKind::Ideal, &mut |_| Ok(interrupt::check()?));
+            Ok(run.map_err(unbox)?.cycles)
+        },
+    )?;
+    let mut figures_of_core = speed_group("core_", core, "program of a GEMV 512 x 1024 FP4", rounds);
+    let lockstep = figures_of_core.iter_mut().filter(|f| f.name == "core_lockstep_cycles_per_second");
+    lockstep.for_each(|figure| figure.reach = Some(3e4));
+    figures.extend(figures_of_core);
     Ok(figures)
 }
 
@@ -270,7 +289,8 @@ fn compile_figures() -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Groups of figures, by the name that `--only` takes.
-pub const GROUPS: [&str; 7] = ["gemv", "attention", "secded", "link", "collective", "speed", "compile"];
+pub const GROUPS: [&str; 8] =
+    ["gemv", "attention", "core", "secded", "link", "collective", "speed", "compile"];
 
 /// Measures. `each` is told every figure as it comes.
 ///
@@ -282,6 +302,7 @@ pub fn run(only: Option<&str>, quick: bool, mut each: impl FnMut(&Figure)) -> an
         let measured = match group {
             "gemv" => vec![utilisation(false)?, utilisation(true)?],
             "attention" => attention::figures()?,
+            "core" => core::figures()?,
             "link" => link::figures(quick)?,
             "secded" => secded_figures(quick)?,
             "collective" => collective::figures()?,

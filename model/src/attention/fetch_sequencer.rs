@@ -183,6 +183,14 @@ impl FetchSequencer {
     /// # Panics
     /// When a slot is given back that is not in use.
     pub fn clock(&mut self, i: &Inputs) {
+        // Words that are written just now are there, too.
+        let behind = Uint(i.written_i.address.0.wrapping_add(1));
+        match i.written_i.region {
+            Region::Key if i.written_i.valid => self.key_end_q = behind,
+            Region::Value if i.written_i.valid => self.value_end_q = behind,
+            _ => {}
+        }
+
         let current = self.current_q;
         let element = matches!(current.kind, WordKind::Key | WordKind::Value);
         let halves_last = u16::from(!current.int8 && current.beats_last.0 >= 16);
@@ -232,12 +240,6 @@ impl FetchSequencer {
             }
         }
 
-        let behind = Uint(i.written_i.address.0.wrapping_add(1));
-        match i.written_i.region {
-            Region::Key if i.written_i.valid => self.key_end_q = behind,
-            Region::Value if i.written_i.valid => self.value_end_q = behind,
-            _ => {}
-        }
         self.used_q = Uint(self.used_q.0 + u16::from(advance && element) - u16::from(i.release_i));
         if choose {
             self.current_q.active = false;

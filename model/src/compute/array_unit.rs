@@ -7,12 +7,14 @@ use crate::attention::types::{Attended, CONTEXTS, HeadEnd, HeadStart, Operands};
 use crate::block::{Bits, Uint, Visit, Visitor, Wide, low_u16};
 use crate::control::scoreboard::Tokens;
 use crate::control::types::{
-    Activity, CommandDestination, CommandHead, CommandShape, Done, FEATURE_BITS, GROUP_FLOATS, Gemv,
-    JobFault, OPCODE_GEMV, ResultJob,
+    Activity, COMMAND_INDEX_BITS, CommandDestination, CommandHead, CommandShape, Done, FEATURE_BITS,
+    GROUP_FLOATS, Gemv, JobFault, OPCODE_GEMV, ResultJob,
 };
 use crate::control::work_queue::{Stage, Work, WorkQueue};
 use crate::memory::types::AXI_BYTES;
 
+/// Jobs that the result buffer takes.
+const JOBS: usize = 4;
 /// Products that may be on the array or behind it.
 const GEMVS: usize = 2;
 
@@ -43,6 +45,8 @@ pub struct Inputs {
     pub gemv_starved_i: bool,
     /// It waits for room for results.
     pub gemv_blocked_i: bool,
+    /// The stream unit waits for words of memory.
+    pub stream_starved_i: bool,
     /// Results of a head.
     pub attended_i: Attended,
     /// They are marked.
@@ -108,6 +112,7 @@ pub struct ArrayUnit {
     reserve_q: Uint<4>,
     job_fault_q: JobFault,
     activity_q: Activity,
+    index_q: [Uint<COMMAND_INDEX_BITS>; JOBS],
 }
 
 impl ArrayUnit {
@@ -136,6 +141,7 @@ impl ArrayUnit {
             reserve_q: Uint(0),
             job_fault_q: JobFault::default(),
             activity_q: Activity::default(),
+            index_q: [Uint(0); JOBS],
         }
     }
 
@@ -192,12 +198,12 @@ impl ArrayUnit {
             && !i.gemv_busy_i
             && usize::from(self.heads_q.0) != CONTEXTS
             && i.free_i.0 >= groups;
-        let (slot, chunk) = (self.slot_q, self.chunk_q);
+        let (slot, chunk, booked) = (self.slot_q, self.chunk_q, self.done_q.index);
         self.activity_q = Activity {
             busy: self.job_q.valid || i.gemv_busy_i || self.heads_q.0 != 0,
-            starved: i.gemv_busy_i && i.gemv_starved_i,
+            starved: if i.gemv_busy_i { i.gemv_starved_i } else { self.heads_q.0 != 0 && i.stream_starved_i },
             blocked: if i.gemv_busy_i { i.gemv_blocked_i } else { self.job_q.valid && self.heads_q.0 == 0 },
-            index: self.done_q.index,
+            index: self.index(),
         };
 
         let front = self.queue.front(i.pending_i);
@@ -208,6 +214,7 @@ impl ArrayUnit {
         if out.job_o.valid && i.job_ready_i {
             self.booked_q = true;
             self.slot_q = i.job_slot_i;
+            self.index_q[usize::from(i.job_slot_i.0)] = booked;
         }
         if start_gemv || start_head {
             self.job_q = ResultJob::default();
@@ -218,6 +225,17 @@ impl ArrayUnit {
         self.clock_transit(i, out.work_ready_o);
         self.clock_gemvs(i, start_gemv, slot);
         self.clock_heads(i, start_head.then_some((slot, chunk, groups)));
+    }
+
+    /// The oldest command on the array, else the one that waits for it.
+    fn index(&self) -> Uint<COMMAND_INDEX_BITS> {
+        let oldest = usize::from((self.context_q.0 + 4 - self.heads_q.0 % 4) % 4);
+        let slot = match (self.gemvs_q.0, self.heads_q.0) {
+            (0, 0) => return self.done_q.index,
+            (0, _) => self.head_slot_q[oldest],
+            _ => self.gemv_slot_q[0],
+        };
+        self.index_q[usize::from(slot.0)]
     }
 
     fn clock_transit(&mut self, i: &Inputs, work_ready: bool) {
@@ -340,5 +358,6 @@ impl Visit for ArrayUnit {
         v.bits("reserve_q", &mut self.reserve_q);
         v.bits("job_fault_q", &mut self.job_fault_q);
         v.bits("activity_q", &mut self.activity_q);
+        v.packed("index_q", &mut self.index_q);
     }
 }

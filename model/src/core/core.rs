@@ -98,6 +98,7 @@ pub struct Core {
     geometry: Geometry,
     csr: Csr,
     clearing_q: bool,
+    pinned_q: bool,
     port: MemoryPort,
     command: CommandUnit,
     queues: [WorkQueue; 3],
@@ -152,6 +153,7 @@ impl Core {
             geometry,
             csr: Csr::default(),
             clearing_q: false,
+            pinned_q: false,
             port: MemoryPort::default(),
             command: CommandUnit::new(geometry),
             queues: std::array::from_fn(|_| WorkQueue::new(Stage::Unit)),
@@ -200,8 +202,19 @@ impl Core {
             consumer_i: said.command.consumer_o,
             completion_i: said.command.completion_o,
             error_i: said.command.error_o,
-            counter_i: self.counters.outputs().counter_o,
+            counter_i: self.counter(said),
         });
+    }
+
+    /// The counter that is selected. Behind the units' counters: codewords with wrong bits, and the flags of all rows.
+    fn counter(&self, said: &Said) -> Wide<64> {
+        let flags = said.engine.flags_o.iter().fold(0, |all, flags| all | flags.to_bits());
+        match said.csr.counter_select_o.0 {
+            23 => Wide(said.engine.errors_o.corrected.0.into()),
+            24 => Wide(said.engine.errors_o.uncorrectable.0.into()),
+            25 => Wide(flags),
+            _ => self.counters.outputs().counter_o,
+        }
     }
 
     fn clock_port(&mut self, i: &Inputs, said: &Said) {
@@ -231,8 +244,6 @@ impl Core {
         let waiting = waiting.fold(self.array_unit.waiting(pending).0, |all, one| all | one);
         let taken = [said.command.word_ready_o, said.loader.word_ready_o, said.appender.word_ready_o];
         let read = said.port.read_word_o.iter().zip(taken).any(|(word, ready)| word.valid && ready);
-        let done = [said.loader.done_o, said.stream.done_o, said.appender.done_o, said.results.done_o];
-        let done = done.iter().zip(said.command.done_ready_o).any(|(done, ready)| done.valid && ready);
         self.counters.clock(&counters::Inputs {
             activity_i: said.activity(),
             waiting_i: Uint(waiting),
@@ -240,7 +251,7 @@ impl Core {
                 said.port.stream_word_o.valid && said.stream.word_ready_o,
                 read,
                 said.port.w_o.valid && i.w_ready_i,
-                done,
+                said.port.write_done_o[2].valid,
             ],
             select_i: said.csr.counter_select_o,
         });
@@ -309,7 +320,7 @@ impl Core {
     fn clock_stream(&mut self, said: &Said) {
         let Said { port, engine, .. } = said;
         self.stream.clock(&stream_unit::Inputs {
-            pinned_i: said.csr.pinned_o,
+            pinned_i: self.pinned_q,
             work_valid_i: said.stream_valid(),
             work_index_i: said.fronts[1].index,
             work_i: said.fronts[1].words,
@@ -350,6 +361,7 @@ impl Core {
             gemv_busy_i: gemv.busy_o,
             gemv_starved_i: gemv.starved_o,
             gemv_blocked_i: gemv.blocked_o,
+            stream_starved_i: stream.activity_o.starved,
             attended_i: engine.attended_o,
             poisoned_i: engine.poisoned_o,
             head_done_i: engine.head_done_o,
@@ -360,7 +372,7 @@ impl Core {
     }
 
     fn clock_array(&mut self, said: Said) {
-        let Said { csr, port, command, loader, stream, array_unit, gemv, engine, results, .. } = said;
+        let Said { port, command, loader, stream, array_unit, gemv, engine, results, .. } = said;
         self.gemv.clock(&gemv_sequencer::Inputs {
             gemv_i: array_unit.gemv_o,
             weight_valid_i: stream.weight_valid_o,
@@ -392,7 +404,7 @@ impl Core {
             block_i: loader.block_o,
             block_data_i: loader.block_data_o,
             operands_i: array_unit.operands_o,
-            pinned_i: csr.pinned_o,
+            pinned_i: self.pinned_q,
             gemv_i: array_unit.owner_o,
             gemv_feed_i: gemv.feed_o,
             gemv_beat_i: gemv.beat_o,
@@ -448,11 +460,17 @@ impl Block for Core {
         }
     }
 
+    /// # Panics
+    /// When both sequencers reserve room at once.
     fn clock(&mut self, i: &Inputs) {
         let said = self.said();
         self.clock_csr(i, &said);
         self.clock_port(i, &said);
         self.clock_counters(i, &said);
+        let idle = said.command.idle_o && !self.clearing_q;
+        let pinned = if idle { said.csr.pinned_o } else { self.pinned_q };
+        let reserved = (said.array_unit.reserve_o.0, said.gemv.reserve_o.0);
+        assert!(reserved.0 == 0 || reserved.1 == 0, "INV_CORE_1");
         let clearing = said.csr.soft_reset_o || (self.clearing_q && !said.port.idle_o);
         // While clearing, reset holds the units.
         if !self.clearing_q {
@@ -467,11 +485,13 @@ impl Block for Core {
             }
         }
         self.clearing_q = clearing;
+        self.pinned_q = pinned;
     }
 
     fn reset(&mut self) {
         self.csr.reset();
         self.clearing_q = false;
+        self.pinned_q = false;
         self.port.reset();
         self.counters.reset();
         self.reset_units();
@@ -484,6 +504,7 @@ impl Visit for Core {
         self.csr.visit(v);
         v.leave();
         v.bits("clearing_q", &mut self.clearing_q);
+        v.bits("pinned_q", &mut self.pinned_q);
         v.enter("u_port", None);
         self.port.visit(v);
         v.leave();

@@ -93,10 +93,14 @@ impl Matrix {
     /// Words of the port that elements and scales take, each counted once: the least cycles in which they can cross.
     #[must_use]
     pub fn port_words(&self, geometry: Geometry) -> u64 {
-        let word = geometry.lanes();
+        self.bytes().div_ceil(geometry.lanes() as u64)
+    }
+
+    /// Bytes of elements and scales.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
         let element_bytes = if self.weights.is_int8() { 32 } else { 16 };
-        let blocks = self.features * self.blocks;
-        (blocks * element_bytes + blocks).div_ceil(word) as u64
+        (self.features * self.blocks * (element_bytes + 1)) as u64
     }
 }
 

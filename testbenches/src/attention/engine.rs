@@ -96,6 +96,32 @@ pub struct Needed {
     pub tokens: usize,
 }
 
+/// What crosses the read port for a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Words of the banks.
+    pub words: u64,
+    /// Those of them that hold elements: beats of the array.
+    pub beats: u64,
+    /// Bytes of elements and scales.
+    pub payload: u64,
+}
+
+impl Needed {
+    /// What of a session of this layout that is.
+    #[must_use]
+    pub fn traffic(self, layout: PageLayout) -> Traffic {
+        let tile = layout.tile_tokens();
+        let mut traffic = Traffic { payload: layout.payload_bytes(self.tokens) as u64, ..Traffic::default() };
+        for at in (0..self.tokens).step_by(tile) {
+            let tokens = (self.tokens - at).min(tile);
+            traffic.words += layout.words(tokens).len() as u64;
+            traffic.beats += 2 * (layout.head.parts * tokens.min(TILE_TOKENS)) as u64;
+        }
+        traffic
+    }
+}
+
 impl Job<'_> {
     /// The tiles that any row sees a key of; `None` when there is none.
     #[must_use]
@@ -424,7 +450,7 @@ impl<'a> EngineDriver<'a> {
                 (None, Some(needed)) => self.queue_fills(layout, job.pages, needed, false),
                 (None, None) => 0,
             });
-            let read = needed.map_or_else(Traffic::default, |n| traffic(layout, n));
+            let read = needed.map_or_else(Traffic::default, |n| n.traffic(layout));
             results.push(JobResult {
                 values: vec![vec![0; job.session.head_dim]; self.geometry.rows],
                 refused: false,
@@ -600,23 +626,4 @@ fn first_chunk(head: usize) -> Uint<7> {
 
 fn wrong(what: &str) -> DutError {
     WrongAnswer(what.to_owned()).into()
-}
-
-/// What crosses the read port for a head.
-#[derive(Default)]
-struct Traffic {
-    words: u64,
-    beats: u64,
-    payload: u64,
-}
-
-fn traffic(layout: PageLayout, needed: Needed) -> Traffic {
-    let tile = layout.tile_tokens();
-    let mut traffic = Traffic { payload: layout.payload_bytes(needed.tokens) as u64, ..Traffic::default() };
-    for at in (0..needed.tokens).step_by(tile) {
-        let tokens = (needed.tokens - at).min(tile);
-        traffic.words += layout.words(tokens).len() as u64;
-        traffic.beats += 2 * (layout.head.parts * tokens.min(TILE_TOKENS)) as u64;
-    }
-    traffic
 }

@@ -8,5 +8,5 @@ mod session;
 pub mod suite;
 
 pub use bench::{AttentionBench, Case, Head};
-pub use engine::{EngineDriver, Job, JobResult, Needed, Progress};
+pub use engine::{EngineDriver, Job, JobResult, Needed, Progress, Traffic};
 pub use session::{Queries, Session, relative_error};

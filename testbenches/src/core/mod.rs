@@ -9,6 +9,7 @@ mod judge;
 mod port;
 mod stand_in;
 mod trace;
+mod workload;
 
 pub use bench::{Case, CoreBench};
 pub use driver::{Break, Finished, HostPlan, Next, Progress, Run, Traffic, run, run_interrupted};
@@ -17,6 +18,7 @@ pub use judge::judge;
 pub use port::{CoreDut, CoreInputs, CoreOutputs, CorePort};
 pub use stand_in::{Fault, StandIn};
 pub use trace::{Span, Trace, UNIT_NAMES, UnitCycles};
+pub use workload::{PreparedWorkload, Workload};
 
 use std::ops::Range;
 
