@@ -101,8 +101,8 @@ impl Kind {
         Self::Dma,
         Self::Gemv,
         Self::Results,
-        Self::Core,
         Self::Port,
+        Self::Core,
     ];
 
     /// Folders below `rtl/` that its modules lie in, the top's own first. A change elsewhere rebuilds nothing.

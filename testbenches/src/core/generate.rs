@@ -219,8 +219,8 @@ impl Generator {
     #[must_use]
     pub fn new(geometry: Geometry, banks: Banks, tokens: u64, faults: bool, seed: u64) -> Self {
         let mut chance = Source::new(seed, Flavour::Plain);
-        let outside = (1 + chance.below(100) << 32) + WORD * chance.below(1 << 26);
-        let start = (128 + chance.below(100) << 32) + WORD * chance.below(1 << 26);
+        let outside = ((1 + chance.below(100)) << 32) + WORD * chance.below(1 << 26);
+        let start = ((128 + chance.below(100)) << 32) + WORD * chance.below(1 << 26);
         let bounds = start..start + 0x40_0000;
         let faulty = if faults { start + 0x30_0000..bounds.end } else { bounds.end..bounds.end };
         let machine = Self::machine(geometry, &bounds, Image::new(0..MEMORY_END));
