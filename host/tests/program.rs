@@ -140,7 +140,7 @@ fn what_cannot_be_is_refused_by_name_and_place() {
     let command = |rest: &str| format!("[[region]]\nname = \"a\"\nsize = 64\n[[command]]\n{rest}\n");
     refused("x", &["p.toml is no program", "line 1"]);
     refused("colour = 3", &["colour", "unknown field"]);
-    refused(&command("op = \"nop\"\nlenght = 3"), &["lenght", "line 6"]);
+    refused(&command("op = \"nop\"\nlengths = 3"), &["lengths", "line 6"]);
     refused(&command("op = \"nop\"\nlength = -3"), &["line 6", "-3"]);
     refused(&region(""), &["region `a`", "`size`, or one of", "none"]);
     refused(&region("data = \"00\"\nfile = \"x\""), &["region `a`", "data and file"]);

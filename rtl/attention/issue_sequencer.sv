@@ -18,7 +18,7 @@ module issue_sequencer
   input  logic                                             tile_scored_i,  // one more tile's p is there
   input  logic                                             head_done_i,    // accumulators are free again
   output feed_tag_t                                        feed_o,
-  output logic      [Contexts-1:0]                         operands_there_o,  // q of a pending head may be loaded, or was
+  output logic      [Contexts-1:0]                         operands_there_o,  // q may be loaded, or was
   output head_end_t                                        head_end_o,
   output logic                                             tile_done_o,    // with the last beat of V
   output logic                                             release_o,      // a beat left the FIFO
