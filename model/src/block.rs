@@ -76,6 +76,12 @@ impl<const W: u32> Bits for Uint<W> {
     }
 }
 
+/// The value so many further, in as many bits.
+#[must_use]
+pub fn further<T: Bits>(from: T, steps: u64) -> T {
+    T::from_bits(from.to_bits().wrapping_add(steps))
+}
+
 /// The low 16 bits.
 #[must_use]
 pub fn low_u16(bits: u64) -> u16 {

@@ -4,7 +4,7 @@
 use crate::array::Geometry;
 use crate::array::types::ResultOut;
 use crate::attention::float_multiply::FloatMultiply;
-use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide, low_u16};
+use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide, further, low_u16};
 use crate::common::DelayLine;
 use crate::control::types::{
     Activity, COMMAND_INDEX_BITS, Done, FEATURE_BITS, GROUP_FLOATS, JobFault, RESULT_GROUPS, ResultJob,
@@ -169,11 +169,6 @@ pub struct Outputs {
     pub done_o: Done,
     /// What is going on.
     pub activity_o: Activity,
-}
-
-/// The value so many further, in as many bits.
-fn further<T: Bits>(from: T, steps: u64) -> T {
-    T::from_bits(from.to_bits().wrapping_add(steps))
 }
 
 /// Place of a job in its queue.

@@ -2,7 +2,7 @@
 //! Mirror of `rtl/memory/axi_reader.sv`.
 
 use super::types::{AXI_ADDRESS_BITS, AXI_BYTES, AxiAddress, AxiRead};
-use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide, low_u16};
+use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide, further, low_u16};
 use crate::link::types::LinkWord;
 
 /// `OffsetBits`: bits of an address within a word.
@@ -144,11 +144,6 @@ impl<
             written: vec![false; depth],
         }
     }
-}
-
-/// The value so many further, in as many bits.
-fn further<T: Bits>(from: T, steps: u64) -> T {
-    T::from_bits(from.to_bits().wrapping_add(steps))
 }
 
 impl<
