@@ -32,6 +32,8 @@ PROMPT := To create a new thread, we call the spawn function and give it a closu
   When the main thread ends, all other threads stop, whether or not they have come to their end. A handle lets one thread wait for \
   another.
 
+# The demo needs one device of all that the tests need.
+demo: export TANDEM_DEVICES := core_small
 demo: setup
 	cargo run -- matvec --model $(MODEL) --prompt "To create a new thread, we"
 	cargo run -- attend --model $(MODEL) --prompt "$(PROMPT)"

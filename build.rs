@@ -15,19 +15,32 @@ fn main() {
         println!("cargo:rerun-if-changed={path}");
     }
     println!("cargo:rerun-if-env-changed=VERILATOR_ROOT");
-    if let Err(message) = run(&project) {
+    println!("cargo:rerun-if-env-changed={DEVICES}");
+    let built = wanted().and_then(|devices| run(&project, &devices).map_err(|e| e.to_string()));
+    if let Err(message) = built {
         eprintln!("\n{message}\n");
         exit(1);
     }
 }
 
-fn run(project: &Path) -> Result<(), tandem_verilate::VerilateError> {
+/// Environment variable: names of the only devices to be linked, with commas between them. All when it is not set.
+const DEVICES: &str = "TANDEM_DEVICES";
+
+fn wanted() -> Result<Vec<Device>, String> {
+    let Ok(names) = std::env::var(DEVICES) else { return Ok(Device::ALL.to_vec()) };
+    let device = |name| {
+        Device::by_name(name).ok_or_else(|| format!("{DEVICES}: expected names of devices, found `{name}`"))
+    };
+    names.split(',').map(device).collect()
+}
+
+fn run(project: &Path, devices: &[Device]) -> Result<(), tandem_verilate::VerilateError> {
     let cpp = project.join("cosim/cpp");
     let cache = project.join("target/verilated");
     let verilator = Verilator::find(project)?;
 
     let mut built = Vec::new();
-    for device in Device::ALL {
+    for &device in devices {
         built.push((
             device.name,
             build(&Spec::of_device(device, project), &verilator, &cpp, &cache, Kind::Static)?,
@@ -37,7 +50,7 @@ fn run(project: &Path) -> Result<(), tandem_verilate::VerilateError> {
 
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let registry = out.join("registry.cpp");
-    std::fs::write(&registry, registry_source()).expect("OUT_DIR is writable");
+    std::fs::write(&registry, registry_source(devices)).expect("OUT_DIR is writable");
     cxx_build::bridge("cosim/bridge.rs")
         .file("cosim/cpp/bridge.cpp")
         .file(&registry)
@@ -64,13 +77,13 @@ fn link(archive: &Archive, name: &str) {
 }
 
 /// Factories by name.
-fn registry_source() -> String {
+fn registry_source(devices: &[Device]) -> String {
     let mut text = "// Generated.\n#include <string>\n#include \"dut.h\"\n".to_owned();
-    for device in Device::ALL {
+    for device in devices {
         let _ = writeln!(text, "extern \"C\" tandem::Dut* tandem_dut_{}(std::uint64_t seed);", device.name);
     }
     text.push_str("namespace tandem {\nDutFactory linked_factory(const std::string& name) {\n");
-    for device in Device::ALL {
+    for device in devices {
         let _ = writeln!(text, "  if (name == \"{0}\") return tandem_dut_{0};", device.name);
     }
     text.push_str("  return nullptr;\n}\n}  // namespace tandem\n");

@@ -51,7 +51,9 @@ void Device::restore() {
 
 std::unique_ptr<Device> linked_device(rust::Str name, std::uint64_t seed) {
   const DutFactory factory = linked_factory(std::string(name));
-  if (factory == nullptr) throw std::runtime_error("no device " + std::string(name) + " is linked in");
+  if (factory == nullptr) {
+    throw std::runtime_error("no device " + std::string(name) + " is linked in: build without TANDEM_DEVICES");
+  }
   return std::make_unique<Device>(std::unique_ptr<Dut>(factory(seed)), nullptr);
 }
 
