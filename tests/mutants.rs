@@ -17,6 +17,7 @@ use tandem::lockstep::{Lockstep, SNAPSHOT_INTERVAL};
 use tandem::replay::{Upset, write_atomically};
 use tandem::report::{Mismatch, Side};
 use tandem_model::block::Block;
+use tandem_model::control::types::CSR_DOORBELL;
 use tandem_model::devices::{self, Device};
 use tandem_model::image::{self, Field, Fields, element_bytes};
 use tandem_testbenches::array::ArrayBench;
@@ -24,7 +25,7 @@ use tandem_testbenches::attention::{self, AttentionBench};
 use tandem_testbenches::collective::{self, CollectiveBench};
 use tandem_testbenches::control::{ControlBench, CountersBench};
 use tandem_testbenches::core::CoreBench;
-use tandem_testbenches::csr::CsrBench;
+use tandem_testbenches::csr::{self, CsrBench};
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
@@ -693,7 +694,12 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
             };
             hunt(&CollectiveBench { geometry }, vec![full], device, &library)
         }
-        devices::Kind::Csr => hunt(&CsrBench::default(), vec![], device, &library),
+        devices::Kind::Csr => {
+            // A doorbell of which only the upper byte is strobed.
+            let op = csr::Op::Anywhere { address: CSR_DOORBELL, strobe: 2, data: 1 };
+            let case = csr::Case { ops: vec![op, csr::Op::Settle], seed: 1 };
+            hunt(&CsrBench::default(), vec![case], device, &library)
+        }
     };
     match (found?, &mutant.expected) {
         (None, Expected::Nothing) => Ok(format!("not seen in {CASES} cases")),
