@@ -102,6 +102,14 @@ package tandem_pkg;
   localparam int unsigned OpcodeAttend = 3;
   localparam int unsigned OpcodeAppend = 4;
   localparam int unsigned OpcodeFill = 5;
+  localparam int unsigned OpcodeEmbed = 6;
+  localparam int unsigned OpcodeAdd = 7;
+  localparam int unsigned OpcodeNorm = 8;
+  localparam int unsigned OpcodeAngles = 9;
+  localparam int unsigned OpcodeHeads = 10;
+  localparam int unsigned OpcodeGate = 11;
+  localparam int unsigned OpcodeQuantise = 12;
+  localparam int unsigned OpcodeArgmax = 13;
   // How a command ended.
   localparam int unsigned StatusDone = 0;
   localparam int unsigned StatusOpcode = 1;
@@ -115,6 +123,16 @@ package tandem_pkg;
   localparam int unsigned StatusNoKeys = 9;
   localparam int unsigned StatusFetchError = 10;
   localparam int unsigned StatusCompletionError = 11;
+  localparam int unsigned StatusIndex = 12;
+  // Vector unit: units, rows or heads of rows, whose sums and scales are kept.
+  localparam int unsigned VectorUnits = 8;
+  // Partial sums of a unit in every lane.
+  localparam int unsigned PartialSums = 8;
+  // Words of 16 features of the longest head.
+  localparam int unsigned HeadWords = 8;
+  // Pipeline stages of float_product, and of float_function.
+  localparam int unsigned ProductLatency = 2;
+  localparam int unsigned FunctionLatency = 4;
   // Offsets of the registers of rtl/control/registers.json; tests/csr.rs compares.
   localparam int unsigned CsrId = 0;
   localparam int unsigned CsrVersion = 4;
@@ -663,7 +681,8 @@ package tandem_pkg;
     logic [47:0]                 address;     // what is written
   } command_destination_t;
 
-  // Word 3. Words 4 to 7: positions of rows 0 to 7, 32 bits each.
+  // Word 3. Words 4 to 7: positions of rows 0 to 7, 32 bits each; of vector commands word 4 is a second source, word 5 the
+  // factor of the mean and what is added to it.
   typedef struct packed {
     logic [31:0] length;  // input features; window; first token
     logic [31:0] count;   // output features; keys; tokens; words
@@ -721,6 +740,60 @@ package tandem_pkg;
     logic [CommandIndexBits-1:0] index;    // of the command
   } stream_run_t;
 
+  // ---- vector ----
+  // What the lanes make of their operands.
+  typedef enum logic [2:0] {
+    LaneCopy      = 3'd0,  // y = a
+    LaneAdd       = 3'd1,  // y = a + b
+    LaneScale     = 3'd2,  // y = (a x scale) x b
+    LaneRotate    = 3'd3,  // z = (a x scale) x b, in pairs: lo x cos - hi x sin, then hi x cos + lo x sin
+    LaneGate      = 3'd4,  // y = (a / (1 + 2^(-a x log2 e))) x b
+    LaneReserved5 = 3'd5,
+    LaneReserved6 = 3'd6,
+    LaneReserved7 = 3'd7
+  } lane_op_e;
+
+  // What float_function computes.
+  typedef enum logic [1:0] {
+    FunctionReciprocal = 2'd0,
+    FunctionRoot       = 2'd1,  // 1 / sqrt(x)
+    FunctionPower      = 2'd2,  // 2^x
+    FunctionReserved3  = 2'd3
+  } function_e;
+
+  // How results are written.
+  typedef enum logic [1:0] {
+    FormResults   = 2'd0,  // binary32
+    FormInt8      = 2'd1,  // MXINT8
+    FormFp4       = 2'd2,  // MXFP4
+    FormReserved3 = 2'd3
+  } form_e;
+
+  // 16 features on their way through the lanes. A unit is a row, or a head of a row.
+  typedef struct packed {
+    logic        valid;
+    logic        hi;     // LaneRotate: the second of a pair
+    logic  [2:0] unit;
+    logic  [2:0] hold;   // where the first half of a block waits for the second
+    logic [15:0] group;  // which 16 features of the unit
+  } vector_word_t;
+
+  // Where a unit's results go.
+  typedef struct packed {
+    logic                       valid;
+    logic                 [2:0] unit;
+    logic  [AxiAddressBits-6:0] base;    // of its elements, in 32 bytes
+    logic  [AxiAddressBits-1:0] scales;  // of its first scale byte
+  } vector_place_t;
+
+  // The operand field of Heads.
+  typedef struct packed {
+    logic [3:0] reserved;
+    logic [1:0] target;   // 0: operand rows, 1: K of records, 2: V of records
+    logic       rotated;
+    logic       plain;    // not normed: the scale is 1
+  } heads_mode_t;
+
   // Bytes 8 to 15 of an init flit's payload: "TANDEMLK".
   function automatic logic [63:0] link_magic();
     return 64'h4b4c4d45444e4154;
@@ -731,6 +804,19 @@ package tandem_pkg;
       input int unsigned words, input logic pinned, input logic [WordAddressBits-1:0] address);
     if (!pinned) return address;
     return (address & WordAddressBits'(words / 2 - 1)) | WordAddressBits'(words / 2);
+  endfunction
+
+  // The float of a binary32 number. There is no infinity: exponent field 255 is read as any other. Subnormals are 0.
+  function automatic float_t widen(input logic [31:0] bits);
+    if (bits[30:23] == '0) return '0;
+    return {bits[31], ExponentBits'(bits[30:23]) + ExponentBits'(ExponentBias - 127), bits[22:0]};
+  endfunction
+
+  // The binary32 number of a float, and that it was clamped to the largest: {clamped, number}. Below the smallest it is 0.
+  function automatic logic [32:0] narrow(input float_t value);
+    if (value.exponent < ExponentBits'(ExponentBias - 126)) return '0;
+    if (value.exponent > ExponentBits'(ExponentBias + 127)) return {1'b1, value.sign, 8'd254, 23'h7f_ffff};
+    return {1'b0, value.sign, 8'(value.exponent - ExponentBits'(ExponentBias - 127)), value.fraction};
   endfunction
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).

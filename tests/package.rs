@@ -21,6 +21,7 @@ use tandem_model::link::types as link;
 use tandem_model::memory::types as memory;
 use tandem_model::numerics::float36::{EXPONENT_BIAS, EXPONENT_BITS, FRACTION_BITS};
 use tandem_model::sram::types as sram;
+use tandem_model::vector::types as vector;
 use tandem_verilate::{PackedStruct, Verilator};
 
 fn package() -> String {
@@ -126,6 +127,19 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("OpcodeAttend", u64::from(control::OPCODE_ATTEND)),
         ("OpcodeAppend", u64::from(control::OPCODE_APPEND)),
         ("OpcodeFill", u64::from(control::OPCODE_FILL)),
+        ("OpcodeEmbed", u64::from(control::OPCODE_EMBED)),
+        ("OpcodeAdd", u64::from(control::OPCODE_ADD)),
+        ("OpcodeNorm", u64::from(control::OPCODE_NORM)),
+        ("OpcodeAngles", u64::from(control::OPCODE_ANGLES)),
+        ("OpcodeHeads", u64::from(control::OPCODE_HEADS)),
+        ("OpcodeGate", u64::from(control::OPCODE_GATE)),
+        ("OpcodeQuantise", u64::from(control::OPCODE_QUANTISE)),
+        ("OpcodeArgmax", u64::from(control::OPCODE_ARGMAX)),
+        ("VectorUnits", vector::VECTOR_UNITS as u64),
+        ("PartialSums", vector::PARTIAL_SUMS as u64),
+        ("HeadWords", vector::HEAD_WORDS as u64),
+        ("ProductLatency", vector::PRODUCT_LATENCY as u64),
+        ("FunctionLatency", vector::FUNCTION_LATENCY as u64),
         ("StatusDone", u64::from(control::STATUS_DONE)),
         ("StatusOpcode", u64::from(control::STATUS_OPCODE)),
         ("StatusField", u64::from(control::STATUS_FIELD)),
@@ -138,6 +152,7 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("StatusNoKeys", u64::from(control::STATUS_NO_KEYS)),
         ("StatusFetchError", u64::from(control::STATUS_FETCH_ERROR)),
         ("StatusCompletionError", u64::from(control::STATUS_COMPLETION_ERROR)),
+        ("StatusIndex", u64::from(control::STATUS_INDEX)),
         ("CsrBoundsBaseLo", u64::from(control::CSR_BOUNDS_BASE_LO)),
         ("CsrBoundsBaseHi", u64::from(control::CSR_BOUNDS_BASE_HI)),
         ("CsrBoundsLimitLo", u64::from(control::CSR_BOUNDS_LIMIT_LO)),
@@ -168,12 +183,12 @@ fn constants_of_package_and_model_are_equal() {
 /// The table above names all constants that the model's mirror of the package has.
 #[test]
 fn every_constant_of_the_mirror_is_compared() {
-    let files = ["array", "sram", "attention", "link", "memory", "control", "collective"]
+    let files = ["array", "sram", "attention", "link", "memory", "control", "collective", "vector"]
         .map(|group| format!("model/src/{group}/types.rs"));
     let mirror: BTreeSet<_> = files.iter().flat_map(|f| rust_constants(&text(&project().join(f)))).collect();
     let compared: BTreeSet<_> = model_constants().into_keys().collect();
     assert_eq!(mirror.difference(&compared).collect::<Vec<_>>(), Vec::<&String>::new());
-    assert!(mirror.contains("PsumSlots") && mirror.len() == 87, "{mirror:?}");
+    assert!(mirror.contains("PsumSlots") && mirror.len() == 101, "{mirror:?}");
 }
 
 #[test]
@@ -213,6 +228,7 @@ fn model_structs() -> Members {
         memory::packed_structs(),
         control::packed_structs(),
         collective::packed_structs(),
+        vector::packed_structs(),
     ];
     for (name, width, fields) in all.concat() {
         let fields: Vec<_> = fields.iter().map(|f| (f.name.to_owned(), f.width)).collect();
@@ -304,6 +320,12 @@ fn enumerations_of_package_and_model_are_equal() {
     assert_eq!(differences(&enumeration(&package(), "link_state_e"), &states), Vec::<String>::new());
     let ops = model_enumeration("Collective", &collective::CollectiveOp::ALL);
     assert_eq!(differences(&enumeration(&package(), "collective_op_e"), &ops), Vec::<String>::new());
+    let lanes = model_enumeration("Lane", &vector::LaneOp::ALL);
+    assert_eq!(differences(&enumeration(&package(), "lane_op_e"), &lanes), Vec::<String>::new());
+    let functions = model_enumeration("Function", &vector::Function::ALL);
+    assert_eq!(differences(&enumeration(&package(), "function_e"), &functions), Vec::<String>::new());
+    let forms = model_enumeration("Form", &vector::Form::ALL);
+    assert_eq!(differences(&enumeration(&package(), "form_e"), &forms), Vec::<String>::new());
 }
 
 #[test]

@@ -21,3 +21,4 @@ pub mod memory;
 pub mod numerics;
 pub mod reference;
 pub mod sram;
+pub mod vector;

@@ -40,6 +40,22 @@ pub const OPCODE_ATTEND: u16 = 3;
 pub const OPCODE_APPEND: u16 = 4;
 /// Opcode: tiles into the banks.
 pub const OPCODE_FILL: u16 = 5;
+/// Opcode: rows of a table.
+pub const OPCODE_EMBED: u16 = 6;
+/// Opcode: the sum of two results.
+pub const OPCODE_ADD: u16 = 7;
+/// Opcode: root-mean-square norm, into operand rows.
+pub const OPCODE_NORM: u16 = 8;
+/// Opcode: cosines and sines of positions into the vector unit.
+pub const OPCODE_ANGLES: u16 = 9;
+/// Opcode: norm and rotation of heads, into operand rows or token records.
+pub const OPCODE_HEADS: u16 = 10;
+/// Opcode: SwiGLU, into operand rows.
+pub const OPCODE_GATE: u16 = 11;
+/// Opcode: results into operand rows.
+pub const OPCODE_QUANTISE: u16 = 12;
+/// Opcode: the feature with the largest result.
+pub const OPCODE_ARGMAX: u16 = 13;
 /// Status of a command: it is done.
 pub const STATUS_DONE: u16 = 0;
 /// Status of a command: there is no such opcode.
@@ -64,6 +80,8 @@ pub const STATUS_NO_KEYS: u16 = 9;
 pub const STATUS_FETCH_ERROR: u16 = 10;
 /// Status of a command: its completion could not be written.
 pub const STATUS_COMPLETION_ERROR: u16 = 11;
+/// Status of a command: a row number is beyond the table.
+pub const STATUS_INDEX: u16 = 12;
 /// Offset of `ID`: what this is.
 pub const CSR_ID: u16 = 0x000;
 /// Offset of `VERSION`: of this register map.

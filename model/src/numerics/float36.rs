@@ -70,6 +70,33 @@ impl Float36 {
         )
     }
 
+    /// The float of a binary32 number's bits. There is no infinity: exponent field 255 is read as any other. Subnormals are 0.
+    #[must_use]
+    pub fn widen(binary32: u32) -> Self {
+        let field = u64::from(binary32) >> FRACTION_BITS & 0xFF;
+        if field == 0 {
+            return Self::ZERO;
+        }
+        let exponent = field + (1 << (EXPONENT_BITS - 1)) - 127;
+        let sign = u64::from(binary32 >> 31) << (FLOAT_BITS - 1);
+        Self(sign | exponent << FRACTION_BITS | u64::from(binary32) & FRACTION_MASK)
+    }
+
+    /// Bits of the binary32 number, and whether it was clamped to the largest. Below the smallest it is 0.
+    #[must_use]
+    pub fn narrow(self) -> (u32, bool) {
+        let code = self.exponent() - EXPONENT_BIAS + 127;
+        let sign = u32::from(self.is_negative()) << 31;
+        if code < 1 {
+            return (0, false);
+        }
+        if code > 254 {
+            return (sign | 0x7F7F_FFFF, true);
+        }
+        let fraction = u32::try_from(self.fraction()).expect("23 bits");
+        (sign | code.unsigned_abs() << FRACTION_BITS | fraction, false)
+    }
+
     /// The 36 bits.
     #[must_use]
     #[inline(always)]
