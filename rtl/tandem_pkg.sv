@@ -778,12 +778,11 @@ package tandem_pkg;
     logic [15:0] group;  // which 16 features of the unit
   } vector_word_t;
 
-  // Where a unit's results go.
+  // Where a unit's results go; the address of its first scale byte is beside it.
   typedef struct packed {
     logic                       valid;
     logic                 [2:0] unit;
-    logic  [AxiAddressBits-6:0] base;    // of its elements, in 32 bytes
-    logic  [AxiAddressBits-1:0] scales;  // of its first scale byte
+    logic  [AxiAddressBits-6:0] base;  // of its elements, in 32 bytes
   } vector_place_t;
 
   // The operand field of Heads.

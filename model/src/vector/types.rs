@@ -141,7 +141,7 @@ packed_struct! {
 }
 
 packed_struct! {
-    /// Where a unit's results go.
+    /// Where a unit's results go; the address of its first scale byte is beside it.
     pub struct VectorPlace {
         /// There is one.
         valid: bool,
@@ -149,8 +149,6 @@ packed_struct! {
         unit: Uint<3>,
         /// Of its elements, in 32 bytes.
         base: Wide<BASE_BITS>,
-        /// Address of its first scale byte.
-        scales: Wide<AXI_ADDRESS_BITS>,
     }
 }
 
