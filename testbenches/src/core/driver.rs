@@ -176,7 +176,7 @@ pub fn run_interrupted(
     driver.finish()
 }
 
-struct Driver<'a> {
+pub(super) struct Driver<'a> {
     core: &'a mut dyn CorePort,
     memory: Box<dyn Memory>,
     plan: HostPlan,
@@ -204,7 +204,7 @@ fn wrong<T>(what: String) -> Result<T, DutError> {
 }
 
 impl<'a> Driver<'a> {
-    fn new(run: Run<'a>) -> Self {
+    pub(super) fn new(run: Run<'a>) -> Self {
         let Run { core, memory, plan } = run;
         let plan = plan.clone();
         let bounds = memory.contents().bounds().clone();
@@ -250,7 +250,7 @@ impl<'a> Driver<'a> {
         self.chance.as_mut().map_or(0, |state| split_mix(state) % n)
     }
 
-    fn reset(&mut self) -> Result<(), DutError> {
+    pub(super) fn reset(&mut self) -> Result<(), DutError> {
         self.inputs = CoreInputs::default();
         for _ in 0..RESET_CLOCKS {
             self.core.clock(false, &CoreInputs::default())?;
@@ -379,7 +379,7 @@ impl<'a> Driver<'a> {
         self.write(register_lo + 4, low_u32(address >> 32))
     }
 
-    fn configure(&mut self) -> Result<(), DutError> {
+    pub(super) fn configure(&mut self) -> Result<(), DutError> {
         let plan = self.plan.clone();
         assert!(plan.ring_log2 <= MOST_RING_LOG2, "commands of a ring are counted in 16 bits");
         self.write_address(CSR_COMMAND_BASE_LO, plan.rings)?;
@@ -392,8 +392,48 @@ impl<'a> Driver<'a> {
         self.write(CSR_CONTROL, ENABLE | if plan.pinned { PINNED } else { 0 })
     }
 
+    /// More commands behind those that are done; what the host keeps of them is forgotten.
+    pub(super) fn add(&mut self, commands: &[[u64; 8]]) {
+        self.plan.commands.extend_from_slice(commands);
+        self.completions.resize(self.plan.commands.len(), None);
+    }
+
+    /// Completions from this command on, the cycle of the doorbell, and that after the last of them.
+    pub(super) fn since(&self, first: usize) -> (Vec<Completion>, Range<u64>) {
+        let completions = self.completions[first..].iter().flatten().copied().collect();
+        (completions, self.start..self.end)
+    }
+
+    pub(super) const fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    pub(super) const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    pub(super) const fn now(&self) -> u64 {
+        self.now
+    }
+
+    pub(super) fn contents(&self) -> &Contents {
+        self.memory.contents()
+    }
+
+    pub(super) fn contents_mut(&mut self) -> &mut Contents {
+        self.memory.contents_mut()
+    }
+
+    /// Commands so far.
+    pub(super) const fn commands(&self) -> usize {
+        self.plan.commands.len()
+    }
+
     /// Keeps the ring full until all commands are done.
-    fn work(&mut self, progress: &mut dyn FnMut(Progress) -> Result<(), DutError>) -> Result<(), DutError> {
+    pub(super) fn work(
+        &mut self,
+        progress: &mut dyn FnMut(Progress) -> Result<(), DutError>,
+    ) -> Result<(), DutError> {
         let all = self.plan.commands.len();
         self.start = self.now;
         self.traffic = Traffic::default();
@@ -471,7 +511,7 @@ impl<'a> Driver<'a> {
     }
 
     /// After the last completion: interrupts, errors, counters.
-    fn conclude(&mut self) -> Result<(), DutError> {
+    pub(super) fn conclude(&mut self) -> Result<(), DutError> {
         let completions: Vec<Completion> = self.completions.iter().flatten().copied().collect();
         let notified = self.plan.commands.iter().any(|words| words[0] >> 8 & 1 == 1);
         let failed = completions.iter().any(|c| c.status != 0);
@@ -521,7 +561,7 @@ impl<'a> Driver<'a> {
         Ok(self.checker.finish()?)
     }
 
-    fn finish(self) -> Result<Finished, DutError> {
+    pub(super) fn finish(self) -> Result<Finished, DutError> {
         let rings = self.plan.rings..self.completion_base() + WORD * self.ring() as u64;
         Ok(Finished {
             completions: self.completions.iter().flatten().copied().collect(),

@@ -7,6 +7,7 @@ mod driver;
 mod generate;
 mod judge;
 mod port;
+mod session;
 mod stand_in;
 mod trace;
 mod workload;
@@ -16,6 +17,7 @@ pub use driver::{Break, Finished, HostPlan, Next, Progress, Run, Traffic, run, r
 pub use generate::{Banks, Generator, Program, Step, What};
 pub use judge::judge;
 pub use port::{CoreDut, CoreInputs, CoreOutputs, CorePort};
+pub use session::{Batch, Session};
 pub use stand_in::{Fault, StandIn};
 pub use trace::{Span, Trace, UNIT_NAMES, UnitCycles};
 pub use workload::{PreparedWorkload, Workload};

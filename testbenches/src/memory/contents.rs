@@ -20,11 +20,18 @@ pub enum Unwritten {
 }
 
 /// One word and which of its bytes were written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Word {
     data: Data,
     written: u64,
 }
+
+/// Words of a page: large memories are many pages, small ones few.
+const PAGE_WORDS: usize = 64;
+const PAGE: u64 = WORD * PAGE_WORDS as u64;
+
+/// Words of which none was written have no meaning.
+type Page = Box<[Word; PAGE_WORDS]>;
 
 /// Bytes by address.
 #[derive(Clone, Debug)]
@@ -32,14 +39,14 @@ pub struct Contents {
     bounds: Range<u64>,
     unwritten: Unwritten,
     seed: u64,
-    words: BTreeMap<u64, Word>,
+    pages: BTreeMap<u64, Page>,
 }
 
 impl Contents {
     /// Nothing written yet. Outside `bounds` there is no memory.
     #[must_use]
     pub const fn new(bounds: Range<u64>, unwritten: Unwritten, seed: u64) -> Self {
-        Self { bounds, unwritten, seed, words: BTreeMap::new() }
+        Self { bounds, unwritten, seed, pages: BTreeMap::new() }
     }
 
     /// Where there is memory.
@@ -50,7 +57,9 @@ impl Contents {
 
     /// Addresses of the words of which bytes were written, rising, and a bit for each such byte.
     pub fn written(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.words.iter().map(|(&address, word)| (address, word.written))
+        let words =
+            self.pages.iter().flat_map(|(&page, words)| (page..).step_by(AXI_BYTES).zip(words.iter()));
+        words.filter(|(_, word)| word.written != 0).map(|(address, word)| (address, word.written))
     }
 
     /// What the word at `address` holds before it is written.
@@ -63,6 +72,12 @@ impl Contents {
         data
     }
 
+    /// The word at `address`, if any of its bytes was written.
+    fn word(&self, address: u64) -> Option<&Word> {
+        let word = &self.pages.get(&(address / PAGE * PAGE))?[word_of_page(address)];
+        (word.written != 0).then_some(word)
+    }
+
     fn holds(&self, address: u64) -> bool {
         self.bounds.start <= address && address + WORD <= self.bounds.end
     }
@@ -71,11 +86,11 @@ impl Contents {
     /// OKAY only.
     #[must_use]
     pub fn read_word(&self, address: u64) -> (Data, Response) {
-        let pattern = self.pattern(address);
         if !self.holds(address) {
-            return (pattern, Response::Decode);
+            return (self.pattern(address), Response::Decode);
         }
-        let (data, written) = self.words.get(&address).map_or((pattern, 0), |word| (word.data, word.written));
+        let (data, written) =
+            self.word(address).map_or_else(|| (self.pattern(address), 0), |word| (word.data, word.written));
         let whole = written == u64::MAX || self.unwritten == Unwritten::Pattern;
         (data, if whole { Response::Okay } else { Response::Slave })
     }
@@ -85,8 +100,17 @@ impl Contents {
         if !self.holds(address) {
             return Response::Decode;
         }
-        let pattern = self.pattern(address);
-        let word = self.words.entry(address).or_insert(Word { data: pattern, written: 0 });
+        let before = if self.word(address).is_none() && strobe != u64::MAX {
+            self.pattern(address)
+        } else {
+            [0; AXI_BYTES]
+        };
+        let unwritten = || Box::new([Word { data: [0; AXI_BYTES], written: 0 }; PAGE_WORDS]);
+        let page = self.pages.entry(address / PAGE * PAGE).or_insert_with(unwritten);
+        let word = &mut page[word_of_page(address)];
+        if word.written == 0 {
+            word.data = before;
+        }
         for (i, (byte, new)) in word.data.iter_mut().zip(data).enumerate() {
             if strobe >> i & 1 == 1 {
                 *byte = *new;
@@ -101,12 +125,17 @@ impl Contents {
     /// # Panics
     /// When they do not lie within the bounds.
     pub fn store(&mut self, address: u64, bytes: &[u8]) {
-        for (at, &byte) in (address..).zip(bytes) {
-            let offset = low_u8(at % WORD);
+        let mut rest = bytes;
+        let mut at = address;
+        while !rest.is_empty() {
+            let offset = usize::from(low_u8(at % WORD));
+            let (now, later) = rest.split_at(rest.len().min(AXI_BYTES - offset));
             let mut data = [0; AXI_BYTES];
-            data[usize::from(offset)] = byte;
-            let response = self.write_word(at - u64::from(offset), &data, 1 << offset);
+            data[offset..offset + now.len()].copy_from_slice(now);
+            let strobe = u64::MAX >> (AXI_BYTES - now.len()) << offset;
+            let response = self.write_word(at / WORD * WORD, &data, strobe);
             assert_eq!(response, Response::Okay, "no memory at {at:#x}, bounds are {:#x?}", self.bounds);
+            (rest, at) = (later, at + now.len() as u64);
         }
     }
 
@@ -116,14 +145,21 @@ impl Contents {
     /// When they do not lie within the bounds.
     #[must_use]
     pub fn load(&self, address: u64, length: usize) -> Vec<u8> {
-        let byte = |at: u64| {
-            let offset = low_u8(at % WORD);
-            let (data, response) = self.read_word(at - u64::from(offset));
+        let end = address + length as u64;
+        let mut bytes = Vec::with_capacity(length + 2 * AXI_BYTES);
+        for at in (address / WORD * WORD..end).step_by(AXI_BYTES) {
+            let (data, response) = self.read_word(at);
             assert_ne!(response, Response::Decode, "no memory at {at:#x}, bounds are {:#x?}", self.bounds);
-            data[usize::from(offset)]
-        };
-        (address..).take(length).map(byte).collect()
+            bytes.extend(data);
+        }
+        let first = usize::from(low_u8(address % WORD));
+        bytes[first..first + length].to_vec()
     }
+}
+
+/// Number of a word in its page.
+fn word_of_page(address: u64) -> usize {
+    usize::from(low_u8(address % PAGE / WORD))
 }
 
 #[cfg(test)]
