@@ -27,6 +27,7 @@
 
 mod checkpoint;
 mod config;
+mod draft;
 mod error;
 mod files;
 mod forward;
@@ -34,15 +35,18 @@ mod math;
 mod observe;
 pub mod program;
 mod raw_config;
+mod sample;
 mod state;
 mod tensors;
 mod tokenizer;
 
 pub use checkpoint::{Checkpoint, Layer, Linear, Matrix};
 pub use config::Config;
+pub use draft::ngram_draft;
 pub use error::HostError;
 pub use forward::Forward;
 pub use math::argmax;
 pub use observe::{Observer, Rows, Unobserved};
+pub use sample::Sampler;
 pub use state::{Cache, Hidden, Step};
 pub use tokenizer::Tokenizer;
