@@ -82,7 +82,8 @@ pub fn product(a: Float36, b: Float36) -> Float36 {
 #[must_use]
 pub fn sum(a: Float36, b: Float36) -> Float36 {
     let ((x, by_x), (y, by_y)) = (parts(a), parts(b));
-    let ((x, exponent), (y, by_y)) = if by_x < by_y { ((y, by_y), (x, by_x)) } else { ((x, by_x), (y, by_y)) };
+    let ((x, exponent), (y, by_y)) =
+        if by_x < by_y { ((y, by_y), (x, by_x)) } else { ((x, by_x), (y, by_y)) };
     // 100 places down nothing is left of y but that the sum is not exact.
     round24(x + y * two_to(-(exponent - by_y).min(100)), exponent)
 }
@@ -179,8 +180,7 @@ pub fn rotated(z: &[Float36], cosines: &[u32], sines: &[u32]) -> Vec<Float36> {
     let half = z.len() / 2;
     let turned = |i: usize| {
         let (cosine, sine) = (widened(cosines[i % half]), widened(sines[i % half]));
-        let other =
-            if i < half { negated(product(z[i + half], sine)) } else { product(z[i - half], sine) };
+        let other = if i < half { negated(product(z[i + half], sine)) } else { product(z[i - half], sine) };
         sum(product(z[i], cosine), other)
     };
     (0..2 * half).map(turned).collect()
@@ -206,7 +206,8 @@ pub fn argmax(values: &[u32]) -> Option<usize> {
         let magnitude = i64::from(bits & 0x7FFF_FFFF);
         if bits >> 31 == 1 { -magnitude } else { magnitude }
     };
-    let first_of_the_largest = |best: usize, i: usize| if number(values[i]) > number(values[best]) { i } else { best };
+    let first_of_the_largest =
+        |best: usize, i: usize| if number(values[i]) > number(values[best]) { i } else { best };
     (0..values.len()).reduce(first_of_the_largest)
 }
 
@@ -249,7 +250,8 @@ pub fn mxfp4_blocks(values: &[u32]) -> Vec<MxFp4Block> {
         let elements = values.map(|bits| {
             let doubled = scaled(bits, scale).abs() * 2.0;
             // Twice the elements are 0, 1, 2, 3, 4, 6, 8, 12: in steps of 1, 2 and 4. A tie between steps is one of codes.
-            let step = [(4.0, 1.0), (8.0, 2.0)].iter().find(|(below, _)| doubled < *below).map_or(4.0, |s| s.1);
+            let step =
+                [(4.0, 1.0), (8.0, 2.0)].iter().find(|(below, _)| doubled < *below).map_or(4.0, |s| s.1);
             let nearest = ((doubled / step).round_ties_even() * step).min(12.0);
             let code = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0].iter().take_while(|&&m| m < nearest).count();
             let sign = if bits >> 31 == 1 { 8 } else { 0 };

@@ -152,7 +152,8 @@ impl Vector {
                 };
                 let mut z = vector::normed(x, scale, &weights);
                 if rotate {
-                    let Some(angles) = self.angles[token].as_ref().filter(|a| a.sines.len() == dim / 2) else {
+                    let Some(angles) = self.angles[token].as_ref().filter(|a| a.sines.len() == dim / 2)
+                    else {
                         return undefined(format!(
                             "the angles of row {token}, which no Angles has brought for heads of {dim}"
                         ));
