@@ -23,6 +23,8 @@ pub const READ_ERROR: u8 = 7;
 pub const WRITE_ERROR: u8 = 8;
 /// Status: no row sees a key.
 pub const NO_KEYS: u8 = 9;
+/// Status: the number of a row is beyond the table.
+pub const INDEX: u8 = 12;
 
 /// Chunks of stationary operands.
 pub const CHUNKS: usize = 128;
@@ -61,6 +63,22 @@ pub enum Kind {
     Append,
     /// Tiles into the banks.
     Fill,
+    /// Rows of a table.
+    Embed,
+    /// The sum of two results.
+    Add,
+    /// Results by their scales, into operand rows.
+    Norm,
+    /// Cosines and sines of positions into the vector unit.
+    Angles,
+    /// Norm and rotation of heads, into operand rows or token records.
+    Heads,
+    /// SwiGLU, into operand rows.
+    Gate,
+    /// Results into operand rows.
+    Quantise,
+    /// The feature with the largest result.
+    Argmax,
 }
 
 /// The fields of a command.
@@ -171,6 +189,14 @@ impl Fields {
             3 => Kind::Attend,
             4 => Kind::Append,
             5 => Kind::Fill,
+            6 => Kind::Embed,
+            7 => Kind::Add,
+            8 => Kind::Norm,
+            9 => Kind::Angles,
+            10 => Kind::Heads,
+            11 => Kind::Gate,
+            12 => Kind::Quantise,
+            13 => Kind::Argmax,
             _ => return None,
         })
     }
@@ -203,6 +229,30 @@ impl Fields {
     #[must_use]
     pub const fn grouped(&self) -> bool {
         self.flags >> 5 & 1 == 1
+    }
+
+    /// Of vector commands: a second source, bytes 32 to 37.
+    #[must_use]
+    pub const fn second(&self) -> u64 {
+        self.positions[0] | (self.positions[1] & 0xFFFF) << 32
+    }
+
+    /// Of vector commands: what a sum of squares is multiplied with, binary32.
+    #[must_use]
+    pub fn mean(&self) -> u32 {
+        u32::try_from(self.positions[2]).expect("four bytes")
+    }
+
+    /// Of vector commands: what is added to it, binary32.
+    #[must_use]
+    pub fn eps(&self) -> u32 {
+        u32::try_from(self.positions[3]).expect("four bytes")
+    }
+
+    /// Elements of a head.
+    #[must_use]
+    pub const fn head_dim(&self) -> usize {
+        if self.wide() { 128 } else { 64 }
     }
 
     /// The head's shape.
@@ -292,6 +342,7 @@ impl Fields {
                     && zero(&[self.rows as u64, operand, destination, wait, self.length])
                     && positions(0)
             }
+            _ => true,
         }
     }
 
@@ -301,7 +352,7 @@ impl Fields {
         match kind {
             Kind::Load | Kind::Gemv => blocks.div_ceil(self.chunk_blocks(core.segments)),
             Kind::Attend => self.shape(core.segments).parts,
-            Kind::Nop | Kind::Append | Kind::Fill => 0,
+            _ => 0,
         }
     }
 
@@ -333,7 +384,7 @@ impl Fields {
                 let (first, last) = (tile(self.length), tile(self.length + self.count - 1));
                 Some(self.destination + first * bytes..self.destination + (last + 1) * bytes)
             }
-            Kind::Nop | Kind::Load | Kind::Fill => None,
+            _ => None,
         }
     }
 }
