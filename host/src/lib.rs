@@ -42,6 +42,7 @@ mod rope;
 mod sample;
 mod shards;
 mod state;
+mod stop;
 mod tensors;
 mod tokenizer;
 
@@ -55,4 +56,5 @@ pub use observe::{Observer, Rows, Unobserved};
 pub use rope::RopeScaling;
 pub use sample::Sampler;
 pub use state::{Cache, Hidden, Step};
+pub use stop::stop_ids;
 pub use tokenizer::Tokenizer;

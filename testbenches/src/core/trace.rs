@@ -72,6 +72,11 @@ impl Trace {
         self.spans.iter().copied().chain(self.open.iter().flatten().copied()).collect()
     }
 
+    /// The spans that have ended since the last time.
+    pub fn take_spans(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.spans)
+    }
+
     /// Cycles of each unit.
     #[must_use]
     pub const fn totals(&self) -> &[UnitCycles; UNITS] {
