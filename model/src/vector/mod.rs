@@ -4,4 +4,7 @@
 pub mod block_quantiser;
 pub mod float_function;
 pub mod float_product;
+pub mod row_sums;
 pub mod types;
+pub mod vector_lane;
+pub mod vector_lanes;
