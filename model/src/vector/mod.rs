@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The vector unit, register for register as `rtl/vector/`.
 
+pub mod argmax;
 pub mod block_quantiser;
 pub mod float_function;
 pub mod float_product;
