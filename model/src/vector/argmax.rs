@@ -172,7 +172,8 @@ impl Block for Argmax {
             let first = u64::from(group.0) << LEVELS;
             let mut lane = 0;
             let leaves = i.a_i.map(|value| {
-                let leaf = Candidate { valid: first + u64::from(lane) < i.count_i.0, lane: Uint(lane), value };
+                let leaf =
+                    Candidate { valid: first + u64::from(lane) < i.count_i.0, lane: Uint(lane), value };
                 lane += 1;
                 leaf
             });

@@ -6,3 +6,4 @@ pub mod block_quantiser;
 pub mod float_function;
 pub mod float_product;
 pub mod types;
+pub mod vector_writer;
