@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The vector unit, register for register as `rtl/vector/`.
 
+pub mod argmax;
 pub mod block_quantiser;
 pub mod float_function;
 pub mod float_product;
@@ -8,3 +9,4 @@ pub mod row_sums;
 pub mod types;
 pub mod vector_lane;
 pub mod vector_lanes;
+pub mod vector_writer;
