@@ -56,8 +56,11 @@ pub fn check(path: Option<&Path>) -> Result<()> {
 /// When the file is of no such kind, or cannot be written.
 pub fn write(path: &Path, spans: &[Named], window: &Range<u64>) -> Result<()> {
     check(Some(path))?;
-    let text =
-        if path.extension().is_some_and(|e| e == "svg") { picture(spans, window) } else { trace_events(spans) };
+    let text = if path.extension().is_some_and(|e| e == "svg") {
+        picture(spans, window)
+    } else {
+        trace_events(spans)
+    };
     write_atomically(path, text.as_bytes())
 }
 

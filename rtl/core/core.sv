@@ -529,21 +529,33 @@ module core
     .activity_o           (activity_o[5])
   );
 
-  // ---- vector: nobody is there yet ----
+  // ---- vector ----
   logic vector_overflow;
-  assign front_ready[3]   = 1'b0;
-  assign read_request[3]  = '0;
-  assign read_ready[3]    = 1'b0;
-  assign write_request[3] = '0;
-  assign write_valid[3]   = 1'b0;
-  assign write_strobe[3]  = '0;
-  assign write_data[3]    = '0;
-  assign done[4]          = '0;
-  assign activity_o[6]    = '0;
-  assign vector_overflow  = 1'b0;
-  logic unused_vector;
-  assign unused_vector = ^{front_valid[3], front_index[3], front[3], read_request_ready[3],
-                           write_request_ready[3], write_ready[3], write_done[3], done_ready[4]};
+
+  vector_unit u_vector (
+    .clk_i,
+    .rst_ni               (units_rst_n),
+    .work_valid_i         (front_valid[3]),
+    .work_index_i         (front_index[3]),
+    .work_i               (front[3]),
+    .work_ready_o         (front_ready[3]),
+    .request_o            (read_request[3]),
+    .request_ready_i      (read_request_ready[3]),
+    .word_i               (read_word[3]),
+    .data_i               (read_data),
+    .word_ready_o         (read_ready[3]),
+    .write_request_o      (write_request[3]),
+    .write_request_ready_i(write_request_ready[3]),
+    .write_valid_o        (write_valid[3]),
+    .write_strobe_o       (write_strobe[3]),
+    .write_data_o         (write_data[3]),
+    .write_ready_i        (write_ready[3]),
+    .write_done_i         (write_done[3]),
+    .done_o               (done[4]),
+    .done_ready_i         (done_ready[4]),
+    .overflow_o           (vector_overflow),
+    .activity_o           (activity_o[6])
+  );
 
   // ---- counters ----
   logic [3:0]  events;

@@ -15,15 +15,16 @@ use crate::control::counters::{self, Counters};
 use crate::control::csr::{self, Csr};
 use crate::control::types::{
     Activity, AxiLiteAddress, AxiLiteRead, AxiLiteResponse, AxiLiteWrite, CommandDestination, CommandHead,
-    CoreGeometry, Done, GROUP_FLOATS, OPCODE_FILL, UNITS,
+    CoreGeometry, GROUP_FLOATS, OPCODE_FILL, UNITS,
 };
 use crate::control::work_queue::{Stage, Work, WorkQueue};
 use crate::dma::appender::{self, Appender};
 use crate::dma::operand_loader::{self, OperandLoader};
 use crate::link::types::LinkWord;
 use crate::memory::memory_port::{self, MemoryPort};
-use crate::memory::types::{AxiAddress, AxiRead, AxiResponse, AxiWrite, ReadRequest, WriteRequest};
+use crate::memory::types::{AxiAddress, AxiRead, AxiResponse, AxiWrite};
 use crate::sram::types::BankErrors;
+use crate::vector::vector_unit::{self, VectorUnit};
 
 /// Groups of results of a tile of a GEMV.
 const TILE_GROUPS: usize = PSUM_SLOTS / GROUP_FLOATS;
@@ -109,22 +110,8 @@ pub struct Core {
     gemv: GemvSequencer,
     engine: AttentionEngine,
     results: ResultBuffer,
+    vector: VectorUnit,
     counters: Counters,
-}
-
-/// What is said in place of the vector unit.
-#[derive(Default)]
-struct NoVector {
-    work_ready_o: bool,
-    request_o: ReadRequest,
-    word_ready_o: bool,
-    write_request_o: WriteRequest,
-    write_valid_o: bool,
-    write_strobe_o: Wide<64>,
-    write_data_o: LinkWord,
-    done_o: Done,
-    overflow_o: bool,
-    activity_o: Activity,
 }
 
 /// What the blocks say in a cycle. All but the queues' fronts is Moore, so this is all that they tell each other.
@@ -140,8 +127,7 @@ struct Said {
     gemv: gemv_sequencer::Outputs,
     engine: attention_engine::Outputs,
     results: result_buffer::Outputs,
-    /// Nobody is there yet.
-    vector: NoVector,
+    vector: vector_unit::Outputs,
 }
 
 impl Said {
@@ -182,6 +168,7 @@ impl Core {
             gemv: GemvSequencer::new(geometry),
             engine: AttentionEngine::new(geometry),
             results: ResultBuffer::new(geometry),
+            vector: VectorUnit::default(),
             counters: Counters::default(),
         }
     }
@@ -200,7 +187,7 @@ impl Core {
             gemv: self.gemv.outputs(),
             engine: self.engine.outputs(),
             results: self.results.outputs(),
-            vector: NoVector::default(),
+            vector: self.vector.outputs(),
         }
     }
 
@@ -371,6 +358,22 @@ impl Core {
         });
     }
 
+    fn clock_vector(&mut self, said: &Said) {
+        let Said { port, command, fronts, .. } = said;
+        self.vector.clock(&vector_unit::Inputs {
+            work_valid_i: fronts[3].valid,
+            work_index_i: fronts[3].index,
+            work_i: fronts[3].words,
+            request_ready_i: port.read_request_ready_o[3],
+            word_i: port.read_word_o[3],
+            data_i: port.read_data_o,
+            write_request_ready_i: port.write_request_ready_o[3],
+            write_ready_i: port.write_ready_o[3],
+            write_done_i: port.write_done_o[3],
+            done_ready_i: command.done_ready_o[4],
+        });
+    }
+
     fn clock_stream(&mut self, said: &Said) {
         let Said { port, engine, .. } = said;
         self.stream.clock(&stream_unit::Inputs {
@@ -481,6 +484,7 @@ impl Core {
         self.gemv.reset();
         self.engine.reset();
         self.results.reset();
+        self.vector.reset();
     }
 }
 
@@ -532,6 +536,7 @@ impl Block for Core {
             self.clock_command(&said);
             self.clock_queues(&said);
             self.clock_dma(&said);
+            self.clock_vector(&said);
             self.clock_stream(&said);
             self.clock_array_unit(&said);
             self.clock_array(said);
@@ -593,6 +598,9 @@ impl Visit for Core {
         v.leave();
         v.enter("u_results", None);
         self.results.visit(v);
+        v.leave();
+        v.enter("u_vector", None);
+        self.vector.visit(v);
         v.leave();
         v.enter("u_counters", None);
         self.counters.visit(v);
