@@ -164,12 +164,12 @@ fn tables_of_the_rtl() -> String {
 }
 
 fn check_rtl(text: &str) -> Check {
-    for (name, bits, table) in [("Start", "30'h", &START), ("Slope", "22'h", &SLOPE), ("Bend", "15'h", &BEND)]
+    for (name, bits, table) in [("Start", "30'd", &START), ("Slope", "22'd", &SLOPE), ("Bend", "15'd", &BEND)]
     {
         let rest = text.split(&format!("{name} [512] = '{{")).nth(1).ok_or("no such table")?;
         let entries = rest.split('}').next().unwrap_or("").split(',');
         let entries: Option<Vec<u32>> =
-            entries.map(|entry| u32::from_str_radix(entry.trim().strip_prefix(bits)?, 16).ok()).collect();
+            entries.map(|entry| entry.trim().strip_prefix(bits)?.parse().ok()).collect();
         ensure(entries.as_deref() == Some(table), || format!("{name} differs"))?;
     }
     Ok(())
@@ -179,8 +179,8 @@ fn check_rtl(text: &str) -> Check {
 fn rtl_and_model_have_the_same_tables() {
     let text = tables_of_the_rtl();
     check_rtl(&text).unwrap();
-    let (left, right) = text.split_at(text.rfind("15'h").unwrap());
-    let broken = format!("{left}{}", right.replacen("15'h0", "15'h1", 1));
+    let (left, right) = text.split_at(text.rfind("15'd").unwrap());
+    let broken = format!("{left}{}", right.replacen("15'd", "15'd1", 1));
     assert_eq!(check_rtl(&broken).unwrap_err(), "Bend differs");
 }
 
