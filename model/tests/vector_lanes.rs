@@ -15,7 +15,7 @@ use tandem_model::vector::vector_lanes::{self, VectorLanes, latency};
 
 mod support;
 
-use support::run;
+use support::{Corners, run};
 
 const LANES: usize = 16;
 const OPS: [LaneOp; 5] = [LaneOp::Copy, LaneOp::Add, LaneOp::Scale, LaneOp::Rotate, LaneOp::Gate];
@@ -245,7 +245,16 @@ fn lanes_are_right(
 
 #[test]
 fn lanes_round_after_every_operation() {
-    run(500, 11, &batches(), |batches| lanes_are_right(&batches, by_definition)).unwrap();
+    let corners = Corners::of(OPS.map(|op| format!("{op:?}")).into_iter().chain(["bubble".to_owned()]));
+    run(500, 11, &batches(), |batches| {
+        for (op, words) in &batches {
+            corners.hit(&format!("{op:?}"), words.len() > 1);
+            corners.hit("bubble", words.iter().any(|word| word.0 > 0));
+        }
+        lanes_are_right(&batches, by_definition)
+    })
+    .unwrap();
+    corners.covered(100).unwrap();
 }
 
 #[test]
@@ -386,7 +395,19 @@ fn sums_are_right(case: &Case, partials: usize) -> Result<(), String> {
 
 #[test]
 fn sums_are_added_in_the_order_of_the_definition() {
-    run(1_000, 21, &cases(), |case| sums_are_right(&case, 8)).unwrap();
+    let corners =
+        Corners::of(["one unit", "all units", "partial sums twice", "partial sums absent", "again"]);
+    run(1_000, 21, &cases(), |case| {
+        let (units, groups) = (case.squares.len(), case.squares[0].len());
+        corners.hit("one unit", units == 1);
+        corners.hit("all units", units == 8);
+        corners.hit("partial sums twice", groups > 8);
+        corners.hit("partial sums absent", groups < 8);
+        corners.hit("again", case.before);
+        sums_are_right(&case, 8)
+    })
+    .unwrap();
+    corners.covered(50).unwrap();
 }
 
 #[test]

@@ -228,7 +228,7 @@ impl Block for RowSums {
 
         let (own, partner) = if self.active_q {
             let half = LAST_PARTIAL.div_ceil(2) >> self.step_q.0;
-            let partner = Uint(self.partial_q.0 + half & LAST_PARTIAL);
+            let partner = Uint((self.partial_q.0 + half) & LAST_PARTIAL);
             (
                 Address { unit: self.unit_q, partial: self.partial_q },
                 Address { unit: self.unit_q, partial: partner },
@@ -286,7 +286,7 @@ impl Block for RowSums {
         }
         if i.reduce_i {
             self.active_q = true;
-            self.last_unit_q = Uint(i.units_i.0 - 1 & 7);
+            self.last_unit_q = Uint((i.units_i.0 - 1) & 7);
             (self.mean_q, self.eps_q) = (i.mean_i, i.eps_i);
         }
     }
