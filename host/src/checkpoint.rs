@@ -4,15 +4,10 @@
 use std::fmt;
 use std::path::Path;
 
-use safetensors::SafeTensors;
-
 use crate::config::Config;
 use crate::error::HostError;
+use crate::shards::Shards;
 use crate::tensors::Tensors;
-
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
-const HEAD: &str = "lm_head.weight";
 
 /// A weight matrix `[rows, cols]`, which is `[out, in]` for a linear: `y = data * x`.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,10 +94,10 @@ pub struct Layer {
     pub k_proj: Matrix,
     /// Value projection.
     pub v_proj: Matrix,
-    /// Norm of each query head, before RoPE.
-    pub q_norm: Vec<f32>,
-    /// Norm of each key head, before RoPE.
-    pub k_norm: Vec<f32>,
+    /// Norm of each query head, before RoPE; `None` where the architecture has none.
+    pub q_norm: Option<Vec<f32>>,
+    /// Norm of each key head, before RoPE; as `q_norm`.
+    pub k_norm: Option<Vec<f32>>,
     /// Projection back to the residual stream.
     pub o_proj: Matrix,
     /// Norm before the feed-forward layer.
@@ -131,38 +126,23 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads `config.json` and `model.safetensors` of the model directory `dir`. Weights may be BF16, F16 or F32
-    /// and need not be finite.
+    /// Reads `config.json` and the weights of the model directory `dir`: `model.safetensors`, or the files that
+    /// `model.safetensors.index.json` names. Weights may be BF16, F16 or F32 and need not be finite.
     ///
     /// # Errors
     ///
     /// When the directory or a file is missing, unreadable or corrupt, when the configuration is one that
-    /// [`Config::parse`] refuses, when the weights are sharded, and when a tensor is missing, superfluous, of
-    /// another type or of another shape than the configuration says.
+    /// [`Config::parse`] refuses, when shards and their index do not agree, and when a tensor is missing,
+    /// superfluous, of another type or of another shape than the configuration says.
     pub fn load(dir: &Path) -> Result<Self, HostError> {
         let config = Config::load(dir)?;
-        let bytes = crate::files::read(dir, WEIGHTS).map_err(|error| match error {
-            HostError::NoFile { dir, .. } if dir.join(INDEX).exists() => HostError::Sharded { dir },
-            other => other,
-        })?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|source| HostError::Corrupt {
-            path: dir.join(WEIGHTS),
-            expected: "a safetensors file",
-            reason: source.to_string(),
-        })?;
-        let mut tensors = Tensors::new(&file);
-
-        let [vocab, hidden] = Linear::Head.shape(&config);
-        let embedding = tensors.matrix("model.embed_tokens.weight", [vocab, hidden])?;
+        let shards = Shards::open(dir)?;
+        let tensors = Tensors::new(&shards, &config)?;
         let layers = (0..config.num_hidden_layers)
             .map(|layer| tensors.layer(layer, &config))
             .collect::<Result<_, _>>()?;
-        let final_norm = tensors.take("model.norm.weight", &[hidden])?;
-        let untied_head = match config.tie_word_embeddings {
-            true => None,
-            false => Some(tensors.matrix(HEAD, [vocab, hidden])?),
-        };
-        tensors.refuse_rest()?;
+        let (embedding, final_norm) = (tensors.embedding(&config)?, tensors.final_norm(&config)?);
+        let untied_head = tensors.untied_head(&config)?;
         Ok(Self { config, embedding, layers, final_norm, untied_head })
     }
 
@@ -209,17 +189,19 @@ impl Checkpoint {
             }
         }
         let (hidden, head) = (config.hidden_size, config.head_dim);
+        let of_heads = if config.architecture.norms_heads() { head } else { 0 };
+        let length = |norm: &Option<Vec<f32>>| norm.as_ref().map_or(0, Vec::len);
         let layers = self.layers.iter().flat_map(|layer| {
             [
-                ("input_layernorm", hidden, &layer.input_norm),
-                ("post_attention_layernorm", hidden, &layer.post_attention_norm),
-                ("q_norm", head, &layer.q_norm),
-                ("k_norm", head, &layer.k_norm),
+                ("input_layernorm", hidden, layer.input_norm.len()),
+                ("post_attention_layernorm", hidden, layer.post_attention_norm.len()),
+                ("q_norm", of_heads, length(&layer.q_norm)),
+                ("k_norm", of_heads, length(&layer.k_norm)),
             ]
         });
-        for (name, size, norm) in layers.chain([("model.norm", hidden, &self.final_norm)]) {
-            if norm.len() != size {
-                return Err(wrong(name, &[size], &[norm.len()]));
+        for (name, size, found) in layers.chain([("model.norm", hidden, self.final_norm.len())]) {
+            if found != size {
+                return Err(wrong(name, &[size], &[found]));
             }
         }
         Ok(())

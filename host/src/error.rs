@@ -31,14 +31,48 @@ pub enum HostError {
         /// The file's name.
         file: &'static str,
     },
-    /// The weights are split over several files.
+    /// A file that was named is not there.
+    #[error("expected a file at {path}, found nothing; check the path")]
+    NotThere {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// The index of a sharded checkpoint names a file that is not there.
     #[error(
-        "expected one model.safetensors in {dir}, found only model.safetensors.index.json; sharded \
-         checkpoints are not supported yet: merge the shards into one file"
+        "expected {file} in {dir}, as {index} names it, found no such file; copy all shards from the model's \
+         Hugging Face repository"
     )]
-    Sharded {
+    NoShard {
         /// The model directory.
         dir: PathBuf,
+        /// The file's name.
+        file: String,
+        /// The index.
+        index: &'static str,
+    },
+    /// A tensor is in another shard than the index says.
+    #[error(
+        "expected the index to have tensor {name} in {file}, which holds it, found it {found}; shards and \
+         model.safetensors.index.json are not of one download: fetch all of them again"
+    )]
+    Shard {
+        /// The tensor's name.
+        name: String,
+        /// The shard that holds it.
+        file: String,
+        /// Where the index has it.
+        found: String,
+    },
+    /// A tensor is not in the shard that the index says.
+    #[error(
+        "expected tensor {name} in {file}, as model.safetensors.index.json says, found none; the shards are not of \
+         one download: fetch all of them again"
+    )]
+    NotInShard {
+        /// The tensor's name.
+        name: String,
+        /// The shard that should hold it.
+        file: String,
     },
     /// A file is there but the system would not read it.
     #[error("expected to read {path}, found an error: {source}; check the file and its permissions")]
@@ -213,4 +247,65 @@ pub enum HostError {
         /// Position in the sequence whose logits hold a NaN.
         position: usize,
     },
+    /// A name of a matrix that is not there.
+    #[error(
+        "expected the name of a matrix: {known}, or one of a layer as layers.0.down ({layers} layers), found `{name}`"
+    )]
+    NoMatrix {
+        /// What was given.
+        name: String,
+        /// Names that there are in every layer, and the head.
+        known: String,
+        /// Layers of the model.
+        layers: usize,
+    },
+    /// An option has a value that does not go with the model.
+    #[error("expected {option} to be {expected}, found {found}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The session is longer than memory was laid out for.
+    #[error(
+        "expected at most {limit} tokens (the context of the plan), found {tokens}; shorten the prompt, generate fewer tokens, or import the model with a larger context"
+    )]
+    Context {
+        /// Tokens of the whole session.
+        tokens: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A weight is an infinity or no number; the core has neither.
+    #[error("expected finite weights in tensor {name}, found {found}; check the checkpoint")]
+    NonFinite {
+        /// The tensor's name.
+        name: String,
+        /// The weight.
+        found: f32,
+    },
+    /// A packed model that is none, or not as it was written.
+    #[error("{path}: expected {expected}, found {found}; import the model again")]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A file could not be written; nothing of it is left.
+    #[error("cannot write {path}: {source}; check the folder, its permissions and that there is space left")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The caller stopped the work; nothing of it is left.
+    #[error("stopped before it was done")]
+    Stopped,
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::HostError;
 
 /// Refuses `dir` unless it is a directory.
-fn require_directory(dir: &Path) -> Result<(), HostError> {
+pub(crate) fn require_directory(dir: &Path) -> Result<(), HostError> {
     let found = match std::fs::metadata(dir) {
         Ok(metadata) if metadata.is_dir() => return Ok(()),
         Ok(_) => "a file",

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The forward pass of Qwen3 in binary32, after its definition in transformers.
+//! The forward pass of Qwen3 and Llama in binary32, after their definition in transformers.
 
 use crate::checkpoint::{Checkpoint, Layer, Linear, Matrix};
 use crate::config::Config;
 use crate::error::HostError;
 use crate::math;
 use crate::observe::{Observer, Rows, Unobserved};
+use crate::rope::{self, Rope};
 use crate::state::{Cache, Hidden, LayerCache, Step};
 
 /// A forward pass over one checkpoint.
 pub struct Forward<'a> {
     checkpoint: &'a Checkpoint,
-    frequencies: Vec<f32>,
+    rope: Rope,
 }
 
 impl<'a> Forward<'a> {
@@ -22,8 +23,7 @@ impl<'a> Forward<'a> {
     /// As [`Checkpoint::check`]; never for a checkpoint as it was loaded.
     pub fn new(checkpoint: &'a Checkpoint) -> Result<Self, HostError> {
         checkpoint.check()?;
-        let frequencies = math::frequencies(checkpoint.config.rope_theta, checkpoint.config.head_dim);
-        Ok(Self { checkpoint, frequencies })
+        Ok(Self { checkpoint, rope: Rope::new(&checkpoint.config) })
     }
 
     /// An empty cache for this model.
@@ -167,9 +167,12 @@ impl<'a> Forward<'a> {
 
         let (q_width, k_width) = (config.query_width(), config.key_width());
         for (heads, width, norm) in [(&mut q, q_width, &layer.q_norm), (&mut k, k_width, &layer.k_norm)] {
-            self.norm(heads, norm);
+            if let Some(norm) = norm {
+                self.norm(heads, norm);
+            }
             for (position, heads) in (past..).zip(heads.chunks_exact_mut(width)) {
-                math::rope(heads, &self.frequencies, position);
+                let turns: Vec<_> = self.rope.turns(position).collect();
+                rope::turn(heads, &turns);
             }
         }
         let rows = |cols, data| Rows { cols, data };
@@ -181,8 +184,9 @@ impl<'a> Forward<'a> {
         let tokens = q.chunks_exact(q_width).zip(mixed.chunks_exact_mut(q_width));
         for (position, (q, mixed)) in (past..).zip(tokens) {
             // Causal: a token sees itself and what came before it, and of this step's tokens not the later ones.
-            let seen = ..(position + 1) * k_width;
-            self.attend(q, &cache.keys[seen], &cache.values[seen], mixed);
+            let first = config.windows[at.index].map_or(0, |window| (position + 1).saturating_sub(window));
+            let seen = first * k_width..(position + 1) * k_width;
+            self.attend(q, &cache.keys[seen.clone()], &cache.values[seen], mixed);
         }
         math::add(x, &at.linear(Linear::O, &layer.o_proj, &mixed));
     }

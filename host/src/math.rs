@@ -77,26 +77,6 @@ pub(crate) fn softmax(scores: &mut [f32]) {
     }
 }
 
-/// Rotary frequencies in radians per position, one for each of the `head_dim / 2` pairs.
-pub(crate) fn frequencies(theta: f32, head_dim: usize) -> Vec<f32> {
-    let exponents = (0..head_dim).step_by(2).map(|i| float(i) / float(head_dim));
-    exponents.map(|exponent| 1.0 / theta.powf(exponent)).collect()
-}
-
-/// Turns every head of one token at `position`. Element `i` pairs with `i + head_dim / 2`, as Hugging Face stores
-/// heads, not with `i + 1`.
-pub(crate) fn rope(heads: &mut [f32], frequencies: &[f32], position: usize) {
-    let turns: Vec<(f32, f32)> =
-        frequencies.iter().map(|frequency| (frequency * float(position)).sin_cos()).collect();
-    let half = frequencies.len();
-    for head in heads.chunks_exact_mut(2 * half) {
-        let (low, high) = head.split_at_mut(half);
-        for ((low, high), (sin, cos)) in low.iter_mut().zip(high).zip(&turns) {
-            (*low, *high) = (*low * cos - *high * sin, *high * cos + *low * sin);
-        }
-    }
-}
-
 /// Index of the largest value, the lowest index winning ties. `None` when there is no value or one is NaN.
 #[must_use]
 pub fn argmax(values: &[f32]) -> Option<u32> {

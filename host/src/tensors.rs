@@ -1,33 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Tensors by name out of a safetensors file, and the check that none is left over.
+//! Tensors by name out of safetensors files, and the check that they are those of the model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use half::{bf16, f16};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::checkpoint::{Layer, Linear, Matrix};
 use crate::config::Config;
 use crate::error::HostError;
+use crate::shards::Shards;
 
-/// A safetensors file and the names that nothing has asked for yet.
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const FINAL_NORM: &str = "model.norm.weight";
+const HEAD: &str = "lm_head.weight";
+
+/// The tensors of a model directory. All that the configuration calls for are there, in their shapes, and no other.
 pub(crate) struct Tensors<'data> {
-    file: &'data SafeTensors<'data>,
-    left: BTreeSet<String>,
+    files: Vec<SafeTensors<'data>>,
+    places: BTreeMap<String, usize>,
 }
 
 impl<'data> Tensors<'data> {
-    pub(crate) fn new(file: &'data SafeTensors<'data>) -> Self {
-        Self { file, left: file.names().into_iter().map(str::to_owned).collect() }
+    /// Reads the headers alone.
+    ///
+    /// # Errors
+    ///
+    /// When files are corrupt or do not fit their index, and when a tensor is missing, superfluous, of another type or
+    /// of another shape than the configuration says.
+    pub(crate) fn new(shards: &'data Shards, config: &Config) -> Result<Self, HostError> {
+        let (files, places) = shards.parse()?;
+        let tensors = Self { files, places };
+        let expected = names(config);
+        for (name, shape) in &expected {
+            tensors.view(name, shape)?;
+        }
+        // A bias or a layer that nobody computes would be a silent wrong answer. Exempt are what transformers itself
+        // ignores: a copy of a tied head, and rotary tables.
+        let known: BTreeSet<&String> = expected.iter().map(|(name, _)| name).collect();
+        let rest = |name: &&String| {
+            !known.contains(*name) && *name != HEAD && !name.ends_with("rotary_emb.inv_freq")
+        };
+        match tensors.places.keys().find(rest) {
+            Some(name) => Err(HostError::ExtraTensor { name: name.clone() }),
+            None => Ok(tensors),
+        }
     }
 
-    /// The values of the tensor `name`, which must have the shape `expected`, in its own order.
-    pub(crate) fn take(&mut self, name: &str, expected: &[usize]) -> Result<Vec<f32>, HostError> {
-        // The only error there is: no tensor of that name.
-        let tensor = self
-            .file
-            .tensor(name)
-            .map_err(|_| HostError::NoTensor { name: name.to_owned(), expected: expected.to_vec() })?;
+    /// The tensor `name`, which must have the shape `expected`.
+    fn view(&self, name: &str, expected: &[usize]) -> Result<TensorView<'_>, HostError> {
+        let found = self.places.get(name).and_then(|&number| self.files[number].tensor(name).ok());
+        let tensor = found
+            .ok_or_else(|| HostError::NoTensor { name: name.to_owned(), expected: expected.to_vec() })?;
         if tensor.shape() != expected {
             return Err(HostError::TensorShape {
                 name: name.to_owned(),
@@ -35,35 +60,46 @@ impl<'data> Tensors<'data> {
                 found: tensor.shape().to_vec(),
             });
         }
-        self.left.remove(name);
-        widen(tensor.dtype(), tensor.data())
-            .ok_or_else(|| HostError::TensorType { name: name.to_owned(), found: tensor.dtype().to_string() })
+        if !matches!(tensor.dtype(), Dtype::BF16 | Dtype::F16 | Dtype::F32) {
+            return Err(HostError::TensorType { name: name.to_owned(), found: tensor.dtype().to_string() });
+        }
+        Ok(tensor)
+    }
+
+    /// Its values, in its own order.
+    pub(crate) fn take(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, HostError> {
+        let tensor = self.view(name, expected)?;
+        Ok(widen(tensor.dtype(), tensor.data()).expect("a type that the view lets pass"))
     }
 
     /// The matrix `name` of shape `[rows, cols]`.
-    pub(crate) fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Matrix, HostError> {
+    pub(crate) fn matrix(&self, name: &str, shape: [usize; 2]) -> Result<Matrix, HostError> {
         let data = self.take(name, &shape)?;
         let [rows, cols] = shape;
         Ok(Matrix { name: name.to_owned(), rows, cols, data })
     }
 
     /// The weights of decoder layer `layer`, counted from zero.
-    pub(crate) fn layer(&mut self, layer: usize, config: &Config) -> Result<Layer, HostError> {
+    pub(crate) fn layer(&self, layer: usize, config: &Config) -> Result<Layer, HostError> {
         let (hidden, head) = ([config.hidden_size], [config.head_dim]);
         let path = |block: &str, name: &str| format!("model.layers.{layer}.{block}{name}.weight");
-        let mut linear =
+        let linear =
             |block: &str, linear: Linear| self.matrix(&path(block, linear.name()), linear.shape(config));
         let (q_proj, k_proj) = (linear("self_attn.", Linear::Q)?, linear("self_attn.", Linear::K)?);
         let (v_proj, o_proj) = (linear("self_attn.", Linear::V)?, linear("self_attn.", Linear::O)?);
         let (gate_proj, up_proj) = (linear("mlp.", Linear::Gate)?, linear("mlp.", Linear::Up)?);
         let down_proj = linear("mlp.", Linear::Down)?;
+        let norm = |name: &str| {
+            let normed = config.architecture.norms_heads();
+            normed.then(|| self.take(&path("self_attn.", name), &head)).transpose()
+        };
         Ok(Layer {
             input_norm: self.take(&path("", "input_layernorm"), &hidden)?,
             q_proj,
             k_proj,
             v_proj,
-            q_norm: self.take(&path("self_attn.", "q_norm"), &head)?,
-            k_norm: self.take(&path("self_attn.", "k_norm"), &head)?,
+            q_norm: norm("q_norm")?,
+            k_norm: norm("k_norm")?,
             o_proj,
             post_attention_norm: self.take(&path("", "post_attention_layernorm"), &hidden)?,
             gate_proj,
@@ -72,15 +108,51 @@ impl<'data> Tensors<'data> {
         })
     }
 
-    /// Refuses a file with tensors that were not taken: a bias or a layer that nobody computes would be a silent
-    /// wrong answer. Exempt are what transformers itself ignores: a copy of a tied head, and rotary tables.
-    pub(crate) fn refuse_rest(self) -> Result<(), HostError> {
-        let rest = |name: &String| name != "lm_head.weight" && !name.ends_with("rotary_emb.inv_freq");
-        match self.left.into_iter().find(rest) {
-            Some(name) => Err(HostError::ExtraTensor { name }),
-            None => Ok(()),
+    /// `[vocab_size, hidden_size]`.
+    pub(crate) fn embedding(&self, config: &Config) -> Result<Matrix, HostError> {
+        self.matrix(EMBEDDING, Linear::Head.shape(config))
+    }
+
+    /// The head's own matrix, where it has one.
+    pub(crate) fn untied_head(&self, config: &Config) -> Result<Option<Matrix>, HostError> {
+        let untied = !config.tie_word_embeddings;
+        untied.then(|| self.matrix(HEAD, Linear::Head.shape(config))).transpose()
+    }
+
+    /// The norm before the head.
+    pub(crate) fn final_norm(&self, config: &Config) -> Result<Vec<f32>, HostError> {
+        self.take(FINAL_NORM, &[config.hidden_size])
+    }
+}
+
+/// All tensors that the configuration calls for, with their shapes.
+fn names(config: &Config) -> Vec<(String, Vec<usize>)> {
+    let hidden = vec![config.hidden_size];
+    let matrix = |linear: Linear| linear.shape(config).to_vec();
+    let mut names =
+        vec![(EMBEDDING.to_owned(), matrix(Linear::Head)), (FINAL_NORM.to_owned(), hidden.clone())];
+    if !config.tie_word_embeddings {
+        names.push((HEAD.to_owned(), matrix(Linear::Head)));
+    }
+    for layer in 0..config.num_hidden_layers {
+        let mut add = |name: &str, shape| names.push((format!("model.layers.{layer}.{name}.weight"), shape));
+        for linear in Linear::LAYER {
+            let block = match linear {
+                Linear::Gate | Linear::Up | Linear::Down => "mlp",
+                _ => "self_attn",
+            };
+            add(&format!("{block}.{linear}"), matrix(linear));
+        }
+        for norm in ["input_layernorm", "post_attention_layernorm"] {
+            add(norm, hidden.clone());
+        }
+        if config.architecture.norms_heads() {
+            for norm in ["self_attn.q_norm", "self_attn.k_norm"] {
+                add(norm, vec![config.head_dim]);
+            }
         }
     }
+    names
 }
 
 /// Little-endian elements of `dtype` as binary32, all exactly; `None` for types that are not read.

@@ -85,6 +85,6 @@ fn words_are_issued_in_so_many_cycles() {
     assert_eq!(command(timing(OPCODE_ADD, 1, 1024)), 64 + 64 + 23);
     // Eight heads of 128, weights included: in, reduction, out. Sixteen: twice that.
     let heads = |t: Timing| t.last_issue - t.first_word;
-    assert_eq!(heads(timing(OPCODE_HEADS, 1, 8)), 8 + 64 + 103 + 64 + 15);
-    assert_eq!(heads(timing(OPCODE_HEADS, 1, 16)), 8 + 2 * (64 + 103 + 64) + 45);
+    assert_eq!(heads(timing(OPCODE_HEADS, 1, 8)), 8 + 64 + 103 + 64 + 13);
+    assert_eq!(heads(timing(OPCODE_HEADS, 1, 16)), 8 + 2 * (64 + 103 + 64) + 39);
 }

@@ -168,7 +168,7 @@ impl Float36 {
     }
 
     /// The float of an unbounded exponent code, saturated or flushed.
-    fn clamp(negative: bool, code: i32, fraction: u64) -> Rounded {
+    pub(super) fn clamp(negative: bool, code: i32, fraction: u64) -> Rounded {
         if code > EXPONENT_MAX {
             let value = Self::from_fields(negative, EXPONENT_MAX, FRACTION_MASK);
             Rounded { value, saturated: true }

@@ -6,10 +6,12 @@ pub mod divide;
 pub mod e2m1;
 pub mod e8m0;
 pub mod float36;
+pub mod function_tables;
 pub mod mxint8;
 pub mod quantise;
 pub mod secded;
 pub mod softmax;
+pub mod vector;
 
 pub use e2m1::E2m1;
 pub use e8m0::E8m0;

@@ -9,13 +9,16 @@ use super::divide::to_binary32;
 use super::dot::{Row, gemv_row};
 use super::float::Exact;
 use super::image::{Image, WORD_BYTES};
+use super::vector_program::Vector;
 
 /// Output features of a tile of weights.
 const TILE_FEATURES: usize = 64;
 /// Floats of a word of results.
-const GROUP_FLOATS: usize = 16;
+pub(super) const GROUP_FLOATS: usize = 16;
 /// Bytes of a word of memory, as a distance.
-const WORD: u64 = 64;
+pub(super) const WORD: u64 = 64;
+/// Where addresses wrap.
+const ADDRESSES: u64 = 1 << 40;
 
 /// A command uses what nothing has defined: the program is at fault, and what comes out depends on the core's past.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +35,7 @@ impl std::fmt::Display for Undefined {
 
 impl std::error::Error for Undefined {}
 
-fn undefined<T>(what: String) -> Result<T, Undefined> {
+pub(super) fn undefined<T>(what: String) -> Result<T, Undefined> {
     Err(Undefined { what })
 }
 
@@ -46,18 +49,40 @@ pub struct Machine {
     operands: Vec<Option<MxInt8Block>>,
     /// Words of the banks; `None` where nothing was filled in.
     banks: Vec<Option<Vec<u8>>>,
+    vector: Vector,
 }
 
 /// Bytes that were read, and whether all of it could be.
-struct Bytes {
-    bytes: Vec<u8>,
+pub(super) struct Bytes {
+    pub(super) bytes: Vec<u8>,
     /// First of which nobody says what it is.
     unknown: Option<usize>,
-    refused: bool,
+    pub(super) refused: bool,
 }
 
 impl Bytes {
-    fn known(&self, first: u64) -> Result<(), Undefined> {
+    /// Reads whole words of memory, as many as hold so many bytes.
+    pub(super) fn read(image: &Image, address: u64, length: usize) -> Self {
+        let mut read = Self { bytes: Vec::new(), unknown: None, refused: false };
+        for at in (address..).step_by(WORD_BYTES).take(length.div_ceil(WORD_BYTES)) {
+            match image.read(at % ADDRESSES) {
+                Some(word) => {
+                    if word.unknown != 0 && read.unknown.is_none() {
+                        let first = usize::try_from(word.unknown.trailing_zeros()).expect("6 bits");
+                        read.unknown = Some(read.bytes.len() + first);
+                    }
+                    read.bytes.extend(word.bytes);
+                }
+                None => {
+                    read.refused = true;
+                    read.bytes.extend([0; WORD_BYTES]);
+                }
+            }
+        }
+        read
+    }
+
+    pub(super) fn known(&self, first: u64) -> Result<(), Undefined> {
         match self.unknown {
             Some(at) => undefined(format!(
                 "the byte at {:#x}, which a command with an error has left undefined",
@@ -74,7 +99,7 @@ impl Machine {
     pub fn new(core: Core, image: Image) -> Self {
         let operands = vec![None; CHUNKS * core.rows * core.segments * 2];
         let banks = vec![None; core.bank_words];
-        Self { core, image, operands, banks }
+        Self { core, image, operands, banks, vector: Vector::default() }
     }
 
     /// Runs a command and says how it ended.
@@ -92,30 +117,14 @@ impl Machine {
                 Kind::Attend => self.attend(&fields),
                 Kind::Append => self.append(&fields),
                 Kind::Fill => self.fill(&fields),
+                _ => self.vector.run(&mut self.image, &fields),
             },
             _ => Ok(status),
         }
     }
 
-    /// Reads whole words of memory, as many as hold so many bytes.
     fn read(&self, address: u64, length: usize) -> Bytes {
-        let mut read = Bytes { bytes: Vec::new(), unknown: None, refused: false };
-        for at in (address..).step_by(WORD_BYTES).take(length.div_ceil(WORD_BYTES)) {
-            match self.image.read(at) {
-                Some(word) => {
-                    if word.unknown != 0 && read.unknown.is_none() {
-                        let first = usize::try_from(word.unknown.trailing_zeros()).expect("6 bits");
-                        read.unknown = Some(read.bytes.len() + first);
-                    }
-                    read.bytes.extend(word.bytes);
-                }
-                None => {
-                    read.refused = true;
-                    read.bytes.extend([0; WORD_BYTES]);
-                }
-            }
-        }
-        read
+        Bytes::read(&self.image, address, length)
     }
 
     const fn operand_index(&self, chunk: usize, row: usize, segment: usize, chain: usize) -> usize {
@@ -471,7 +480,7 @@ impl Machine {
     }
 }
 
-const fn ended(read_error: bool, write_error: bool) -> u8 {
+pub(super) const fn ended(read_error: bool, write_error: bool) -> u8 {
     if read_error {
         READ_ERROR
     } else if write_error {
