@@ -27,6 +27,7 @@
 
 mod checkpoint;
 mod config;
+mod decoder;
 mod error;
 mod files;
 mod forward;
@@ -35,6 +36,7 @@ pub mod lower;
 mod map;
 mod math;
 mod observe;
+pub mod perplexity;
 pub mod program;
 mod raw_config;
 mod rope;
@@ -45,6 +47,7 @@ mod tokenizer;
 
 pub use checkpoint::{Checkpoint, Layer, Linear, Matrix};
 pub use config::{Architecture, Config};
+pub use decoder::decoder;
 pub use error::HostError;
 pub use forward::Forward;
 pub use math::argmax;
