@@ -27,7 +27,7 @@
 
 mod checkpoint;
 mod config;
-mod decoder;
+mod draft;
 mod error;
 mod files;
 mod forward;
@@ -40,6 +40,7 @@ pub mod perplexity;
 pub mod program;
 mod raw_config;
 mod rope;
+mod sample;
 mod shards;
 mod state;
 mod tensors;
@@ -47,11 +48,12 @@ mod tokenizer;
 
 pub use checkpoint::{Checkpoint, Layer, Linear, Matrix};
 pub use config::{Architecture, Config};
-pub use decoder::decoder;
+pub use draft::ngram_draft;
 pub use error::HostError;
 pub use forward::Forward;
 pub use math::argmax;
 pub use observe::{Observer, Rows, Unobserved};
 pub use rope::RopeScaling;
+pub use sample::Sampler;
 pub use state::{Cache, Hidden, Step};
 pub use tokenizer::Tokenizer;

@@ -8,7 +8,6 @@ use std::thread;
 use tandem_model::reference::decoder::Decoder;
 
 use crate::checkpoint::Checkpoint;
-use crate::decoder::decoder;
 use crate::error::HostError;
 use crate::forward::Forward;
 use crate::import::Packed;
@@ -105,7 +104,7 @@ pub fn perplexity(
         return Err(HostError::ShortText { tokens: tokens.len() });
     }
     let forward = Forward::new(checkpoint)?;
-    let decoders: Vec<Decoder> = options.int8.iter().map(|&int8| decoder(packed, int8)).collect();
+    let decoders: Vec<Decoder> = options.int8.iter().map(|&int8| packed.decoder(int8)).collect();
     let sums = in_turns(&windows, options.threads, each, &|window| {
         let mut sums = vec![in_binary32(&forward, window)?];
         sums.extend(decoders.iter().map(|decoder| on_hardware(decoder, window)));

@@ -10,19 +10,19 @@ use crate::compute::array_unit::{self, ArrayUnit};
 use crate::compute::gemv_sequencer::{self, GemvSequencer};
 use crate::compute::result_buffer::{self, ResultBuffer};
 use crate::compute::stream_unit::{self, StreamUnit};
-use crate::control::command_unit::{self, CommandUnit};
+use crate::control::command_unit::{self, CommandUnit, TARGETS};
 use crate::control::counters::{self, Counters};
 use crate::control::csr::{self, Csr};
 use crate::control::types::{
     Activity, AxiLiteAddress, AxiLiteRead, AxiLiteResponse, AxiLiteWrite, CommandDestination, CommandHead,
-    CoreGeometry, GROUP_FLOATS, OPCODE_FILL, UNITS,
+    CoreGeometry, Done, GROUP_FLOATS, OPCODE_FILL, UNITS,
 };
 use crate::control::work_queue::{Stage, Work, WorkQueue};
 use crate::dma::appender::{self, Appender};
 use crate::dma::operand_loader::{self, OperandLoader};
 use crate::link::types::LinkWord;
 use crate::memory::memory_port::{self, MemoryPort};
-use crate::memory::types::{AxiAddress, AxiRead, AxiResponse, AxiWrite};
+use crate::memory::types::{AxiAddress, AxiRead, AxiResponse, AxiWrite, ReadRequest, WriteRequest};
 use crate::sram::types::BankErrors;
 
 /// Groups of results of a tile of a GEMV.
@@ -101,7 +101,7 @@ pub struct Core {
     pinned_q: bool,
     port: MemoryPort,
     command: CommandUnit,
-    queues: [WorkQueue; 3],
+    queues: [WorkQueue; TARGETS],
     loader: OperandLoader,
     appender: Appender,
     stream: StreamUnit,
@@ -112,12 +112,27 @@ pub struct Core {
     counters: Counters,
 }
 
+/// What is said in place of the vector unit.
+#[derive(Default)]
+struct NoVector {
+    work_ready_o: bool,
+    request_o: ReadRequest,
+    word_ready_o: bool,
+    write_request_o: WriteRequest,
+    write_valid_o: bool,
+    write_strobe_o: Wide<64>,
+    write_data_o: LinkWord,
+    done_o: Done,
+    overflow_o: bool,
+    activity_o: Activity,
+}
+
 /// What the blocks say in a cycle. All but the queues' fronts is Moore, so this is all that they tell each other.
 struct Said {
     csr: csr::Outputs,
     port: memory_port::Outputs,
     command: command_unit::Outputs,
-    fronts: [Work; 3],
+    fronts: [Work; TARGETS],
     loader: operand_loader::Outputs,
     appender: appender::Outputs,
     stream: stream_unit::Outputs,
@@ -125,6 +140,8 @@ struct Said {
     gemv: gemv_sequencer::Outputs,
     engine: attention_engine::Outputs,
     results: result_buffer::Outputs,
+    /// Nobody is there yet.
+    vector: NoVector,
 }
 
 impl Said {
@@ -136,6 +153,7 @@ impl Said {
             self.array_unit.activity_o,
             self.appender.activity_o,
             self.results.activity_o,
+            self.vector.activity_o,
         ]
     }
 
@@ -182,6 +200,7 @@ impl Core {
             gemv: self.gemv.outputs(),
             engine: self.engine.outputs(),
             results: self.results.outputs(),
+            vector: NoVector::default(),
         }
     }
 
@@ -206,29 +225,56 @@ impl Core {
         });
     }
 
-    /// The counter that is selected. Behind the units' counters: codewords with wrong bits, and the flags of all rows.
+    /// The counter that is selected. Behind the units' counters: codewords with wrong bits, the flags of all rows, and whether
+    /// a result of the vector unit was beyond binary32.
     fn counter(&self, said: &Said) -> Wide<64> {
         let flags = said.engine.flags_o.iter().fold(0, |all, flags| all | flags.to_bits());
         match said.csr.counter_select_o.0 {
-            23 => Wide(said.engine.errors_o.corrected.0.into()),
-            24 => Wide(said.engine.errors_o.uncorrectable.0.into()),
-            25 => Wide(flags),
+            26 => Wide(said.engine.errors_o.corrected.0.into()),
+            27 => Wide(said.engine.errors_o.uncorrectable.0.into()),
+            28 => Wide(flags),
+            29 => Wide(said.vector.overflow_o.into()),
             _ => self.counters.outputs().counter_o,
         }
     }
 
     fn clock_port(&mut self, i: &Inputs, said: &Said) {
-        let Said { command, loader, appender, stream, results, .. } = said;
+        let Said { command, loader, appender, stream, results, vector, .. } = said;
         self.port.clock(&memory_port::Inputs {
             flush_i: self.clearing_q,
             stream_request_i: stream.request_o,
             stream_ready_i: stream.word_ready_o,
-            read_request_i: [command.request_o, loader.request_o, appender.request_o],
-            read_ready_i: [command.word_ready_o, loader.word_ready_o, appender.word_ready_o],
-            write_request_i: [results.write_request_o, appender.write_request_o, command.write_request_o],
-            write_valid_i: [results.write_valid_o, appender.write_valid_o, command.write_valid_o],
-            write_strobe_i: [results.write_strobe_o, appender.write_strobe_o, command.write_strobe_o],
-            write_data_i: [results.write_data_o, appender.write_data_o, command.write_data_o],
+            read_request_i: [command.request_o, loader.request_o, appender.request_o, vector.request_o],
+            read_ready_i: [
+                command.word_ready_o,
+                loader.word_ready_o,
+                appender.word_ready_o,
+                vector.word_ready_o,
+            ],
+            write_request_i: [
+                results.write_request_o,
+                appender.write_request_o,
+                command.write_request_o,
+                vector.write_request_o,
+            ],
+            write_valid_i: [
+                results.write_valid_o,
+                appender.write_valid_o,
+                command.write_valid_o,
+                vector.write_valid_o,
+            ],
+            write_strobe_i: [
+                results.write_strobe_o,
+                appender.write_strobe_o,
+                command.write_strobe_o,
+                vector.write_strobe_o,
+            ],
+            write_data_i: [
+                results.write_data_o,
+                appender.write_data_o,
+                command.write_data_o,
+                vector.write_data_o,
+            ],
             ar_ready_i: i.ar_ready_i,
             r_i: i.r_i,
             r_data_i: i.r_data_i,
@@ -242,7 +288,8 @@ impl Core {
         let pending = said.command.pending_o;
         let waiting = self.queues.iter().map(|queue| queue.waiting(pending).0);
         let waiting = waiting.fold(self.array_unit.waiting(pending).0, |all, one| all | one);
-        let taken = [said.command.word_ready_o, said.loader.word_ready_o, said.appender.word_ready_o];
+        let Said { command, loader, appender, vector, .. } = said;
+        let taken = [command.word_ready_o, loader.word_ready_o, appender.word_ready_o, vector.word_ready_o];
         let read = said.port.read_word_o.iter().zip(taken).any(|(word, ready)| word.valid && ready);
         self.counters.clock(&counters::Inputs {
             activity_i: said.activity(),
@@ -277,13 +324,20 @@ impl Core {
             write_done_i: port.write_done_o[2],
             work_ready_i: std::array::from_fn(|u| self.queues[u].ready()),
             holds_i: Uint(holds),
-            done_i: [said.loader.done_o, said.stream.done_o, said.appender.done_o, said.results.done_o],
+            done_i: [
+                said.loader.done_o,
+                said.stream.done_o,
+                said.appender.done_o,
+                said.results.done_o,
+                said.vector.done_o,
+            ],
         });
     }
 
     fn clock_queues(&mut self, said: &Said) {
         let stream_ready = said.stream.work_ready_o && !said.array_unit.transit_o;
-        let ready = [said.loader.work_ready_o, stream_ready, said.appender.work_ready_o];
+        let ready =
+            [said.loader.work_ready_o, stream_ready, said.appender.work_ready_o, said.vector.work_ready_o];
         let Said { command, .. } = said;
         for (u, queue) in self.queues.iter_mut().enumerate() {
             let work =

@@ -4,7 +4,7 @@
 use tandem_model::control::types::{Activity, UNITS};
 
 /// Names of the units, in the order of `activity_o`.
-pub const UNIT_NAMES: [&str; UNITS] = ["control", "load", "stream", "array", "append", "results"];
+pub const UNIT_NAMES: [&str; UNITS] = ["control", "load", "stream", "array", "append", "results", "vector"];
 
 /// Cycles in a row in which a unit worked on one command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
