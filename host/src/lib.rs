@@ -36,6 +36,7 @@ pub mod lower;
 mod map;
 mod math;
 mod observe;
+pub mod perplexity;
 pub mod program;
 mod raw_config;
 mod rope;
