@@ -7,7 +7,7 @@ use super::vector_lanes::{self, VectorLanes};
 use super::vector_sequencer::{self, VectorSequencer};
 use super::vector_writer::{self, VectorWriter};
 use crate::block::{Block, Uint, Visit, Visitor, Wide};
-use crate::control::types::{Activity, COMMAND_INDEX_BITS, Done, GROUP_FLOATS};
+use crate::control::types::{Activity, COMMAND_INDEX_BITS, Done};
 use crate::control::work_queue::WorkWords;
 use crate::link::types::LinkWord;
 use crate::memory::types::{ReadRequest, ReadWord, WriteDone, WriteRequest};
@@ -73,16 +73,6 @@ pub struct Outputs {
     pub activity_o: Activity,
 }
 
-/// 16 numbers of a word.
-fn floats(word: &LinkWord) -> [Wide<32>; GROUP_FLOATS] {
-    std::array::from_fn(|lane| Wide(word.0[lane / 2].0 >> (32 * (lane % 2)) & 0xFFFF_FFFF))
-}
-
-/// A word of 16 numbers.
-fn word_of(floats: &[Wide<32>; GROUP_FLOATS]) -> LinkWord {
-    LinkWord(std::array::from_fn(|pair| Wide(floats[2 * pair].0 | floats[2 * pair + 1].0 << 32)))
-}
-
 impl Block for VectorUnit {
     type Inputs = Inputs;
     type Outputs = Outputs;
@@ -125,7 +115,7 @@ impl Block for VectorUnit {
             data_i: i.data_i,
             lanes_busy_i: lanes.busy_o,
             argmax_busy_i: argmax.busy_o,
-            argmax_result_i: word_of(&argmax.result_o),
+            argmax_result_i: argmax.result_o,
             sums_busy_i: sums.busy_o,
             scales_i: sums.scales_o,
             writer_ready_i: writer.ready_o,
@@ -133,14 +123,13 @@ impl Block for VectorUnit {
             writer_failed_i: writer.failed_o,
             done_ready_i: i.done_ready_i,
         });
-        let a = floats(&sequencer.a_o);
         self.lanes.clock(&vector_lanes::Inputs {
             op_i: sequencer.op_o,
             word_i: sequencer.word_o,
-            a_i: a,
-            b_i: floats(&sequencer.b_o),
-            cos_i: floats(&sequencer.cos_o),
-            sin_i: floats(&sequencer.sin_o),
+            a_i: sequencer.a_o,
+            b_i: sequencer.b_o,
+            cos_i: sequencer.cos_o,
+            sin_i: sequencer.sin_o,
             scale_i: sequencer.scale_o,
         });
         self.sums.clock(&row_sums::Inputs {
@@ -156,7 +145,7 @@ impl Block for VectorUnit {
             clear_i: sequencer.argmax_clear_o,
             count_i: sequencer.argmax_count_o,
             word_i: sequencer.argmax_word_o,
-            a_i: a,
+            a_i: sequencer.a_o,
         });
         let mut written = lanes.word_o;
         written.valid &= sequencer.write_o;
@@ -170,7 +159,7 @@ impl Block for VectorUnit {
             y_i: lanes.y_o,
             direct_valid_i: sequencer.direct_valid_o,
             direct_line_i: sequencer.direct_line_o,
-            direct_data_i: floats(&sequencer.direct_data_o),
+            direct_data_i: sequencer.direct_data_o,
             write_request_ready_i: i.write_request_ready_i,
             write_ready_i: i.write_ready_i,
             write_done_i: i.write_done_i,
