@@ -14,7 +14,9 @@ use tandem::engine::{Engine, FailureFiles};
 use tandem::interrupt::{self, Interrupted};
 use tandem::jobs::attend::HeadReport;
 use tandem::jobs::matvec::MatrixReport;
-use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, import, link, list, matvec, replay, run};
+use tandem::jobs::{
+    Format, Options, Totals, attend, bench, fuzz, generate, import, link, list, matvec, replay, run,
+};
 use tandem_host::import::ImportOptions;
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
@@ -34,6 +36,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Generate text from a checkpoint: the core computes every token.
+    Generate(GenerateRun),
     /// Stream every weight matrix of a checkpoint, with the prompt's activations, from memory through the core.
     Matvec {
         #[command(flatten)]
@@ -129,6 +133,86 @@ struct CheckpointRun {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// A checkpoint, a prompt, and how it goes on.
+#[derive(clap::Args)]
+struct GenerateRun {
+    #[command(flatten)]
+    run: CheckpointRun,
+    /// The checkpoint as `tandem import` packed it; by default it is packed anew.
+    #[arg(long)]
+    packed: Option<PathBuf>,
+    /// Most tokens that are generated.
+    #[arg(long, default_value_t = 32)]
+    tokens: usize,
+    /// Go on behind a token that ends a text.
+    #[arg(long)]
+    ignore_stop: bool,
+    /// Format of K and V.
+    #[arg(long, default_value = "fp4")]
+    kv: Format,
+    /// Where drafted tokens come from; they change the number of passes, but no token.
+    #[arg(long, default_value = "none")]
+    draft: generate::Draft,
+    /// Divides the logits before one is drawn; 0 takes the largest.
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f64,
+    /// Only the most probable tokens are drawn from that together have this probability.
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f64,
+    /// Seed of the draws (`TANDEM_SEED` overrides it).
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Longest session in tokens; by default the model's, at most 4096.
+    #[arg(long)]
+    context: Option<usize>,
+    /// Clock for which tokens per second are told, MHz.
+    #[arg(long, default_value_t = 1000.0)]
+    clock: f64,
+    /// What every unit did: Chrome trace events (.json), or a picture of the last pass (.svg).
+    #[arg(long)]
+    timeline: Option<PathBuf>,
+}
+
+impl GenerateRun {
+    fn options(self, failure: FailureFiles) -> anyhow::Result<generate::Options> {
+        if self.tokens == 0 {
+            bail!("--tokens takes at least 1, got 0");
+        }
+        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
+            bail!("--temperature takes a number that is not negative, got {}", self.temperature);
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            bail!("--top-p takes a number above 0 and up to 1, got {}", self.top_p);
+        }
+        if !(self.clock.is_finite() && self.clock > 0.0) {
+            bail!("--clock takes a number of MHz above 0, got {}", self.clock);
+        }
+        let Options { model, prompt, geometry, engine, format: kv, memory, wave, stalls, failure, .. } =
+            self.run.options(self.kv, failure)?;
+        Ok(generate::Options {
+            model,
+            packed: self.packed,
+            prompt,
+            tokens: self.tokens,
+            ignore_stop: self.ignore_stop,
+            kv,
+            draft: self.draft,
+            temperature: self.temperature,
+            top_p: self.top_p,
+            context: self.context,
+            clock: self.clock,
+            geometry,
+            engine,
+            memory,
+            stalls,
+            timeline: self.timeline,
+            wave,
+            seed: seed(self.seed)?,
+            failure,
+        })
+    }
 }
 
 /// A checkpoint and how it is packed.
@@ -358,6 +442,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     interrupt::install().context("cannot catch Ctrl-C")?;
     let failure = FailureFiles::below(cli.failures);
     match cli.command {
+        Command::Generate(run) => {
+            let json = run.run.json;
+            run_generate(&run.options(failure)?, json)
+        }
         Command::Matvec { run, weights } => {
             let json = run.json;
             run_matvec(&run.options(weights, failure)?, json)
@@ -463,6 +551,28 @@ fn devices(block: &str) -> anyhow::Result<Vec<Device>> {
         bail!("no block `{block}`; there are {} and all", Kind::ALL.map(Kind::name).join(", "));
     }
     Ok(chosen)
+}
+
+fn run_generate(options: &generate::Options, json: bool) -> anyhow::Result<ExitCode> {
+    let report = generate::run(options, &mut |text| {
+        if !json {
+            let mut out = std::io::stdout();
+            if let Err(e) = write!(out, "{text}").and_then(|()| out.flush()) {
+                let _ = UNWRITTEN.set(e);
+            }
+        }
+    })?;
+    if json {
+        print_json(&report)?;
+    } else {
+        say!("\n\n{report}");
+        for (what, file) in [("timeline", &options.timeline), ("waveform", &options.wave)] {
+            if let Some(file) = file {
+                say!("{what} {}", file.display());
+            }
+        }
+    }
+    Ok(if report.interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
 }
 
 fn run_matvec(options: &Options, json: bool) -> anyhow::Result<ExitCode> {

@@ -51,7 +51,7 @@ impl Memory {
         }
     }
 
-    const fn kind(self) -> MemoryKind {
+    pub(super) const fn kind(self) -> MemoryKind {
         match self {
             Self::Ideal => MemoryKind::Ideal,
             Self::Hbm3 => MemoryKind::Hbm3,

@@ -307,7 +307,8 @@ impl Device {
             | Kind::Port => &[],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
-            Kind::Attention | Kind::Core => &["pe_segment", "segment_edge", "softmax"],
+            Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
+            Kind::Core => &["pe_segment", "segment_edge", "softmax", "vector_lane", "float_function"],
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use tandem_host::import::{ImportOptions, Packed};
 use tandem_host::lower::{Plan, PlanOptions};
-use tandem_host::{Checkpoint, Sampler, Tokenizer, decoder, ngram_draft, stop_ids};
+use tandem_host::{Checkpoint, Sampler, Tokenizer, ngram_draft, stop_ids};
 use tandem_model::array::Geometry;
 use tandem_model::core::core::Core;
 use tandem_model::devices::{Device, Kind};
@@ -97,7 +97,7 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Repor
     let int8 = options.kv == Format::Int8;
     let plan_options = PlanOptions { geometry: options.geometry, context: options.context, int8 };
     let plan = Plan::new(&packed.manifest, plan_options)?;
-    let reference = decoder(&packed, int8);
+    let reference = packed.decoder(int8);
 
     let mut core = CoreDut(runner.dut());
     let mut decoding = Decoding::open(&mut core, options, &plan, &packed, &reference)?;
@@ -113,7 +113,7 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Repor
         }
     };
     decoding.tell(&mut report)?;
-    drop(decoding);
+    report.conclude();
     if let Some(totals) = runner.finish()? {
         (report.registers, report.bits) = (totals.registers, totals.bits);
     }

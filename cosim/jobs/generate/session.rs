@@ -13,10 +13,10 @@ use tandem_model::memory::types::AXI_BYTES;
 use tandem_model::numerics::BLOCK_LEN;
 use tandem_model::reference::decoder::{Cache, Decoder};
 use tandem_testbenches::WrongAnswer;
-use tandem_testbenches::core::{Batch, CorePort, HostPlan, Progress, Run, Session, Span};
+use tandem_testbenches::core::{Batch, CorePort, HostPlan, Progress, Session, Span};
 
-use super::report::{Pass, Purpose, Report, barriers};
 use super::Options;
+use super::report::{Pass, Purpose, Report, barriers};
 use crate::engine::unbox;
 use crate::interrupt;
 use crate::jobs::{as_f64, progress};
@@ -102,7 +102,7 @@ impl<'a> Decoding<'a> {
             stalls: options.stalls,
             patience: PATIENCE,
         };
-        let session = Session::open(Run { core, memory, plan: &host }).map_err(unbox)?;
+        let session = Session::open(core, memory, host).map_err(unbox)?;
         Ok(Self {
             session,
             plan,

@@ -91,6 +91,12 @@ impl Cache {
     pub const fn tokens(&self) -> usize {
         self.tokens
     }
+
+    /// Forgets all tokens but the first ones.
+    pub fn truncate(&mut self, tokens: usize) {
+        self.tokens = self.tokens.min(tokens);
+        self.layers.iter_mut().flatten().for_each(|head| head.truncate(tokens));
+    }
 }
 
 /// What a layer computes.

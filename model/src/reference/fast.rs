@@ -98,6 +98,11 @@ impl Integers {
         self.powers.extend(blocks.iter().map(|block| power(block.scale, -6)));
     }
 
+    fn truncate(&mut self, blocks: usize) {
+        self.elements.truncate(blocks);
+        self.powers.truncate(blocks);
+    }
+
     /// Some of these blocks times as many others, from +0.
     #[inline]
     fn dot(&self, of: Range<usize>, other: &Self, from: usize) -> f64 {
@@ -207,6 +212,14 @@ impl Blocks {
         self.len() == 0
     }
 
+    /// Forgets all but the first ones.
+    fn truncate(&mut self, blocks: usize) {
+        match self {
+            Self::Fp4(all) => all.truncate(blocks),
+            Self::Int8(all) => all.truncate(blocks),
+        }
+    }
+
     /// As the reference of attention wants them.
     #[must_use]
     pub const fn tokens(&self) -> Tokens<'_> {
@@ -302,6 +315,16 @@ impl Session {
             }
         }
         self.value_codes.extend((0..values.len()).map(|at| i32::from(values.code(at))));
+    }
+
+    /// Forgets all tokens but the first ones.
+    pub fn truncate(&mut self, tokens: usize) {
+        let blocks = tokens * self.blocks;
+        self.keys.truncate(blocks);
+        self.values.truncate(blocks);
+        self.key_integers.truncate(blocks);
+        self.value_integers.truncate(blocks);
+        self.value_codes.truncate(blocks);
     }
 
     /// Attention of one row of queries: binary32 of all elements. A row that sees no key gives +0.

@@ -204,9 +204,11 @@ fn wrong<T>(what: String) -> Result<T, DutError> {
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(run: Run<'a>) -> Self {
-        let Run { core, memory, plan } = run;
-        let plan = plan.clone();
+    fn new(run: Run<'a>) -> Self {
+        Self::over(run.core, run.memory, run.plan.clone())
+    }
+
+    pub(super) fn over(core: &'a mut dyn CorePort, memory: Box<dyn Memory>, plan: HostPlan) -> Self {
         let bounds = memory.contents().bounds().clone();
         Self {
             core,

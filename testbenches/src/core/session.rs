@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use tandem_model::control::command::Completion;
 
-use super::driver::{Driver, Finished, Progress, Run, Traffic};
+use super::driver::{Driver, Finished, HostPlan, Progress, Traffic};
+use super::port::CorePort;
 use super::trace::Span;
 use crate::dut::DutError;
+use crate::memory::Memory;
 
 /// A core at work, from its reset on.
 pub struct Session<'a>(Driver<'a>);
@@ -30,8 +32,12 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When the core, or its port, breaks a rule.
-    pub fn open(run: Run<'a>) -> Result<Self, DutError> {
-        let mut driver = Driver::new(run);
+    pub fn open(
+        core: &'a mut dyn CorePort,
+        memory: Box<dyn Memory>,
+        plan: HostPlan,
+    ) -> Result<Self, DutError> {
+        let mut driver = Driver::over(core, memory, plan);
         driver.reset()?;
         driver.configure()?;
         Ok(Self(driver))
