@@ -1,95 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The sequencer of the vector unit among stand-ins for memory, lanes, sums, argmax and writer, which do not compute: every
-//! word of memory is a hash of its address, so what is issued tells where it was read. Order, operands, tags, places and ends
-//! of commands must be what the commands' definition says.
+//! Stand-ins around the sequencer, and what they check.
 
 use std::collections::VecDeque;
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use tandem_model::block::{Bits, Uint, Wide, low_u16};
+use tandem_model::block::{Uint, Wide, low_u16};
 use tandem_model::control::types::{
-    Activity, CommandDestination, CommandFlags, CommandHead, CommandShape, CommandSource, Done, OPCODE_ADD,
-    OPCODE_ANGLES, OPCODE_ARGMAX, OPCODE_EMBED, OPCODE_GATE, OPCODE_HEADS, OPCODE_NORM, OPCODE_QUANTISE,
-    STATUS_DONE, STATUS_INDEX, STATUS_READ_ERROR, STATUS_WRITE_ERROR,
+    Activity, Done, OPCODE_ADD, OPCODE_ARGMAX, OPCODE_EMBED, OPCODE_GATE, OPCODE_HEADS, OPCODE_NORM,
+    OPCODE_QUANTISE, STATUS_DONE, STATUS_INDEX, STATUS_READ_ERROR, STATUS_WRITE_ERROR,
 };
 use tandem_model::link::types::LinkWord;
 use tandem_model::memory::types::{ReadRequest, ReadWord};
 use tandem_model::numerics::Float36;
-use tandem_model::vector::types::{Form, HeadsMode, LaneOp, VECTOR_UNITS, VectorWord};
+use tandem_model::vector::types::{Form, LaneOp, VECTOR_UNITS, VectorWord};
 use tandem_model::vector::vector_sequencer::{Inputs, Outputs, VectorSequencer, floats};
 
-use crate::bench::{Bench, Coverage, WrongAnswer};
+use super::command::{Angles, Scale, Step, Work, memory_word, steps};
+use super::{CORNERS, Case};
+use crate::bench::{Coverage, WrongAnswer};
 use crate::dut::{Dut, DutError};
 use crate::random::split_mix;
-
-/// Property test of `vector_sequencer`.
-#[derive(Clone, Copy, Debug)]
-pub struct SequencerBench;
-
-/// A command, sizes taken from its seed.
-#[derive(Clone, Copy, Debug)]
-pub struct Command {
-    /// What it does.
-    pub opcode: u16,
-    /// Everything else.
-    pub seed: u64,
-}
-
-/// What a case runs.
-#[derive(Clone, Debug)]
-pub struct Case {
-    /// One after the other.
-    pub commands: Vec<Command>,
-    /// Of 256 cycles, in how many do not move: requests and words, writer, commands.
-    pub stalls: [u8; 3],
-    /// Cycles from a request to its first word, at least.
-    pub latency: u8,
-    /// Chance in 256 that a request meets an error.
-    pub errors: u8,
-    /// Resets the sequencer after so many cycles.
-    pub reset_after: Option<u16>,
-    /// Everything else.
-    pub seed: u64,
-}
-
-const CORNERS: [&str; 35] = [
-    "Embed",
-    "Add",
-    "Norm",
-    "Angles",
-    "Heads",
-    "Gate",
-    "Quantise",
-    "Argmax",
-    "one row",
-    "eight rows",
-    "one group beyond a chunk",
-    "chunk of less than 16",
-    "several chunks",
-    "row number beyond the table",
-    "heads of 128",
-    "heads of 64",
-    "plain heads",
-    "rotated heads",
-    "heads to operand rows",
-    "heads to K of FP4 records",
-    "heads to V of FP4 records",
-    "heads to INT8 records",
-    "several batches",
-    "last batch of fewer heads",
-    "whole batch of eight units",
-    "several heads to a row",
-    "unused features of the last word",
-    "read refused",
-    "write refused",
-    "read and write refused",
-    "writer is not ready",
-    "word waits for the writer",
-    "end of a command waits",
-    "command waits",
-    "reset in a command",
-];
 
 /// Most words that are asked for and not taken.
 const ROOM: usize = 64;
@@ -102,16 +31,6 @@ fn wrong(what: String) -> DutError {
     WrongAnswer(what).into()
 }
 
-/// The word of memory at an address.
-fn memory_word(seed: u64, address: u64) -> LinkWord {
-    let mut state = seed ^ address.wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    LinkWord(std::array::from_fn(|_| Wide(split_mix(&mut state))))
-}
-
-const fn pad(bytes: u64) -> u64 {
-    bytes.next_multiple_of(64)
-}
-
 /// Cycles from issue to result.
 const fn latency(op: LaneOp) -> u64 {
     match op {
@@ -120,353 +39,6 @@ const fn latency(op: LaneOp) -> u64 {
         LaneOp::Gate => 18,
         _ => 4,
     }
-}
-
-/// What a word's scale must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scale {
-    /// It is not looked at.
-    Any,
-    One,
-    /// The unit's of the last reduction.
-    Unit,
-}
-
-/// A word that must be issued.
-#[derive(Clone, Debug)]
-struct Order {
-    op: LaneOp,
-    writes: bool,
-    argmax: bool,
-    unit: u16,
-    group: u16,
-    hold: Option<u16>,
-    hi: bool,
-    a: LinkWord,
-    b: Option<LinkWord>,
-    angles: Option<(LinkWord, LinkWord)>,
-    scale: Scale,
-    /// Bytes: where the unit's elements and scales begin.
-    place: (u64, Option<u64>),
-}
-
-/// What must happen next.
-#[derive(Clone, Debug)]
-enum Step {
-    Issue(Box<Order>),
-    /// A reduction of so many units, over so many words.
-    Reduce {
-        units: u16,
-        words: u32,
-    },
-    /// The result of argmax is written.
-    Direct {
-        rows: usize,
-        line: u64,
-    },
-}
-
-/// A command, worked out.
-#[derive(Clone, Debug)]
-struct Work {
-    words: [Wide<64>; 8],
-    index: u16,
-    notify: bool,
-    tokens: u16,
-    opcode: u16,
-    rows: u64,
-    wide: bool,
-    int8: bool,
-    mode: HeadsMode,
-    /// Quantise: T.
-    tokens_of_heads: u64,
-    source: u64,
-    second: u64,
-    destination: u64,
-    count: u64,
-    length: u64,
-    mean: u32,
-    eps: u32,
-    /// Row numbers or positions.
-    numbers: [u64; VECTOR_UNITS],
-}
-
-impl Work {
-    fn new(command: Command) -> Self {
-        let mut seed = command.seed;
-        let mut below = |n: u64| split_mix(&mut seed) % n;
-        let address = |random: u64| random * 64;
-        let mut work = Self {
-            words: [Wide(0); 8],
-            index: low_u16(below(1 << 16)),
-            notify: below(2) == 1,
-            tokens: low_u16(below(1 << 16)),
-            opcode: command.opcode,
-            rows: if below(3) == 0 { [1, 8][usize::from(low_u16(below(2)))] } else { 1 + below(8) },
-            wide: false,
-            int8: false,
-            mode: HeadsMode::default(),
-            tokens_of_heads: 0,
-            source: address(below(1 << 33)),
-            second: address(below(1 << 33)),
-            destination: address(below(1 << 33)),
-            count: 0,
-            length: 0,
-            mean: u32::try_from(below(1 << 32)).expect("32 bits"),
-            eps: u32::try_from(below(1 << 32)).expect("32 bits"),
-            numbers: [0; VECTOR_UNITS],
-        };
-        let features = 32 * (1 + if below(3) == 0 { below(28) } else { below(10) });
-        let (flag, other) = (below(2) == 1, below(2) == 1);
-        match command.opcode {
-            OPCODE_EMBED => {
-                work.length = features;
-                work.count = if flag { 1 + below(40) } else { (1 << 20) - 1 - below(100) };
-                let most = work.count + if below(2) == 0 { 0 } else { 1 + work.count / 8 };
-                work.numbers = std::array::from_fn(|_| below(most));
-            }
-            OPCODE_ADD | OPCODE_NORM | OPCODE_GATE => work.length = features,
-            OPCODE_ANGLES => {
-                work.wide = flag;
-                work.numbers = std::array::from_fn(|_| below(if other { 1 << 20 } else { 100 }));
-            }
-            OPCODE_HEADS => {
-                work.wide = flag;
-                work.count = 1 + below(if other { 4 } else { 20 });
-                work.mode.plain = below(3) == 0;
-                work.mode.rotated = below(2) == 0;
-                work.mode.target = Uint(low_u16(below(3)));
-                work.int8 = work.mode.target.0 != 0 && below(2) == 0;
-            }
-            OPCODE_QUANTISE => {
-                work.wide = flag;
-                let fitting = (1..=work.rows).filter(|t| work.rows.is_multiple_of(*t)).collect::<Vec<_>>();
-                work.tokens_of_heads = fitting[usize::from(low_u16(below(fitting.len() as u64)))];
-                work.length = below(20) * work.head();
-                let end = work.length + work.rows / work.tokens_of_heads * work.head();
-                work.count = end + 32 * below(40);
-            }
-            _ => work.count = 1 + below(if flag { 40 } else { 900 }),
-        }
-        work.encode();
-        work
-    }
-
-    /// Elements of a head.
-    const fn head(&self) -> u64 {
-        if self.wide { 128 } else { 64 }
-    }
-
-    fn encode(&mut self) {
-        let operand = match self.opcode {
-            OPCODE_HEADS => self.mode.to_bits(),
-            _ => self.tokens_of_heads,
-        };
-        let flags =
-            CommandFlags { wide: self.wide, int8: self.int8, notify: self.notify, ..CommandFlags::default() };
-        let head = CommandHead {
-            signal_tokens: Uint(self.tokens),
-            wait_tokens: Uint(!self.tokens),
-            operand: Uint(low_u16(operand)),
-            rows: Uint(low_u16(self.rows)),
-            flags,
-            opcode: Uint(self.opcode),
-        };
-        let at = |address| CommandSource { bank: Uint(0), address: Wide(address) }.to_bits();
-        let to = CommandDestination { wait_array: Uint(0), address: Wide(self.destination) };
-        let shape = CommandShape { length: Wide(self.length), count: Wide(self.count) };
-        self.words[..4]
-            .copy_from_slice(&[head.to_bits(), at(self.source), to.to_bits(), shape.to_bits()].map(Wide));
-        if self.opcode == OPCODE_ANGLES {
-            for (r, number) in self.numbers.iter().enumerate() {
-                self.words[4 + r / 2].0 |= number << (32 * (r % 2));
-            }
-        } else {
-            self.words[4] = Wide(at(self.second));
-            self.words[5] = Wide(u64::from(self.eps) << 32 | u64::from(self.mean));
-        }
-    }
-
-    /// Where elements and scales of row r of operand rows lie.
-    fn operand_row(&self, r: u64, features: u64) -> (u64, u64) {
-        let row = self.destination + r * (pad(features / 32) + pad(features));
-        (row + pad(features / 32), row)
-    }
-
-    /// Where elements and scales of a head of a token go.
-    fn head_place(&self, head: u64, token: u64) -> (u64, u64) {
-        let (number, d) = (head * self.rows + token, self.head());
-        let part = if self.int8 { pad(d) } else { 64 };
-        match self.mode.target.0 {
-            0 => (self.destination + number * (64 + d) + 64, self.destination + number * (64 + d)),
-            1 => {
-                let record = self.destination + number * (2 * part + 64);
-                (record, record + 2 * part)
-            }
-            _ => {
-                let record = self.destination + number * (2 * part + 64);
-                (record + part, record + 2 * part + 8)
-            }
-        }
-    }
-}
-
-/// Angles that were read since reset: cosines, sines.
-type Angles = [[(LinkWord, LinkWord); 4]; VECTOR_UNITS];
-
-/// What a command must do.
-fn steps(work: &Work, read: &dyn Fn(u64) -> LinkWord, angles: &mut Angles) -> VecDeque<Step> {
-    let mut steps = VecDeque::new();
-    let (rows, d) = (work.rows, work.head());
-    let ones = LinkWord([Wide(0x3f80_0000_3f80_0000); 8]);
-    let plain = Order {
-        op: LaneOp::Copy,
-        writes: true,
-        argmax: false,
-        unit: 0,
-        group: 0,
-        hold: None,
-        hi: false,
-        a: LinkWord::default(),
-        b: None,
-        angles: None,
-        scale: Scale::Any,
-        place: (0, None),
-    };
-    let streams = |groups: u64, order: &dyn Fn(u64, u64) -> Order| -> Vec<Step> {
-        let words = (0..groups).flat_map(|g| (0..rows).map(move |r| (g, r)));
-        let tagged = |(g, r)| Order { unit: low_u16(r), group: low_u16(g), ..order(g, r) };
-        words.map(|at| Step::Issue(Box::new(tagged(at)))).collect()
-    };
-    let word = |base: u64, g: u64, r: u64| read(base + (g * rows + r) * 64);
-    let groups = work.length / 16;
-    let reduce = Step::Reduce { units: low_u16(rows), words: u32::try_from(groups * rows).expect("small") };
-    match work.opcode {
-        OPCODE_EMBED => {
-            for r in 0..rows {
-                let number = work.numbers[usize::from(low_u16(r))];
-                let number = if number < work.count { number } else { 0 };
-                for g in 0..groups {
-                    let a = read(work.second + (number * groups + g) * 64);
-                    let place = (work.destination + 64 * r, None);
-                    let (unit, group) = (low_u16(r), low_u16(g));
-                    steps.push_back(Step::Issue(Box::new(Order { a, unit, group, place, ..plain.clone() })));
-                }
-            }
-            steps.push_back(reduce);
-        }
-        OPCODE_ADD => {
-            steps.extend(streams(groups, &|g, r| Order {
-                op: LaneOp::Add,
-                a: word(work.source, g, r),
-                b: Some(word(work.second, g, r)),
-                place: (work.destination + 64 * r, None),
-                ..plain.clone()
-            }));
-            steps.push_back(reduce);
-        }
-        OPCODE_NORM | OPCODE_GATE => steps.extend(streams(groups, &|g, r| {
-            let gate = work.opcode == OPCODE_GATE;
-            let (elements, scales) = work.operand_row(r, work.length);
-            let weight = if gate { word(work.second, g, r) } else { read(work.second + 64 * g) };
-            Order {
-                op: if gate { LaneOp::Gate } else { LaneOp::Scale },
-                hold: Some(low_u16(r)),
-                a: word(work.source, g, r),
-                b: Some(weight),
-                scale: if gate { Scale::Any } else { Scale::Unit },
-                place: (elements, Some(scales)),
-                ..plain.clone()
-            }
-        })),
-        OPCODE_QUANTISE => steps.extend(streams(d / 16, &|g, u| {
-            let (head, token) = (u / work.tokens_of_heads, u % work.tokens_of_heads);
-            let (elements, scales) = work.operand_row(token, work.count);
-            let first = work.length + head * d;
-            Order {
-                op: LaneOp::Scale,
-                hold: Some(low_u16(u)),
-                a: word(work.source, g, u),
-                b: Some(ones),
-                scale: Scale::One,
-                place: (elements + first, Some(scales + first / 32)),
-                ..plain.clone()
-            }
-        })),
-        OPCODE_ARGMAX => {
-            steps.extend(streams(work.count.div_ceil(16), &|g, r| Order {
-                argmax: true,
-                writes: false,
-                a: word(work.source, g, r),
-                ..plain.clone()
-            }));
-            let rows = usize::from(low_u16(rows));
-            steps.push_back(Step::Direct { rows, line: work.destination / 64 });
-        }
-        OPCODE_ANGLES => {
-            let half = d / 32;
-            for r in 0..usize::from(low_u16(rows)) {
-                let row = work.source + work.numbers[r] * d * 4;
-                for j in 0..half {
-                    angles[r][usize::from(low_u16(j))] = (read(row + 64 * j), read(row + 64 * (half + j)));
-                }
-            }
-        }
-        _ => {
-            let most = 8 / rows;
-            for first in (0..work.count).step_by(usize::from(low_u16(most))) {
-                steps.extend(batch(work, first..(first + most).min(work.count), read, angles, &plain));
-            }
-        }
-    }
-    steps
-}
-
-/// What Heads must do for a batch.
-fn batch(
-    work: &Work,
-    heads: std::ops::Range<u64>,
-    read: &dyn Fn(u64) -> LinkWord,
-    angles: &Angles,
-    plain: &Order,
-) -> Vec<Step> {
-    let (rows, d, first) = (work.rows, work.head(), heads.start);
-    let (groups, half) = (d / 16, d / 32);
-    let word = |h: u64, g: u64, t: u64| read(work.source + ((h * groups + g) * rows + t) * 64);
-    let unit = |h: u64, t: u64| low_u16((h - first) * rows + t);
-    let mut steps = Vec::new();
-    if !work.mode.plain {
-        for h in heads.clone() {
-            for (g, t) in (0..groups).flat_map(|g| (0..rows).map(move |t| (g, t))) {
-                let (a, group, unit) = (word(h, g, t), low_u16(g), unit(h, t));
-                let order = Order { writes: false, a, group, unit, ..plain.clone() };
-                steps.push(Step::Issue(Box::new(order)));
-            }
-        }
-        let units = low_u16((heads.end - first) * rows);
-        steps.push(Step::Reduce { units, words: u32::from(units) * u32::from(low_u16(groups)) });
-    }
-    for (h, t) in heads.flat_map(|h| (0..rows).map(move |t| (h, t))) {
-        for (j, upper) in (0..half).flat_map(|j| [(j, 0), (j, 1)]) {
-            let g = j + upper * half;
-            let (elements, scales) = work.head_place(h, t);
-            let pair = angles[usize::from(low_u16(t))][usize::from(low_u16(j))];
-            steps.push(Step::Issue(Box::new(Order {
-                op: if work.mode.rotated { LaneOp::Rotate } else { LaneOp::Scale },
-                unit: unit(h, t),
-                group: low_u16(g),
-                hold: Some(low_u16(upper)),
-                hi: work.mode.rotated && upper == 1,
-                a: word(h, g, t),
-                b: Some(read(work.second + 64 * g)),
-                angles: work.mode.rotated.then_some(pair),
-                scale: if work.mode.plain { Scale::One } else { Scale::Unit },
-                place: (elements, Some(scales)),
-                ..plain.clone()
-            })));
-        }
-    }
-    steps
 }
 
 /// A word on its way through the lanes.
@@ -502,20 +74,19 @@ pub struct Timing {
     pub last_issue: u64,
 }
 
-struct Driver<'a> {
+pub(super) struct Driver<'a> {
     case: &'a Case,
     dut: &'a mut dyn Dut<VectorSequencer>,
     seed: u64,
     memory_seed: u64,
     now: u64,
-    waiting: VecDeque<Work>,
+    pub(super) waiting: VecDeque<Work>,
     offered: bool,
     running: Option<Running>,
     angles: Angles,
     /// Words that are asked for: what they are, and from when on they are there.
     coming: VecDeque<(ReadWord, LinkWord, u64)>,
     shown: bool,
-    /// Numbers of an Embed by the address they lie at.
     flights: VecDeque<Flight>,
     op: LaneOp,
     /// Words whose squares were summed since the sums were cleared, cycles in which they are.
@@ -524,7 +95,6 @@ struct Driver<'a> {
     scales: [Float36; VECTOR_UNITS],
     next_scales: Option<[Float36; VECTOR_UNITS]>,
     argmax_until: u64,
-    argmax_words: u32,
     result: LinkWord,
     /// The writer's table, its writes without an answer.
     table: [Option<(u64, u64)>; VECTOR_UNITS],
@@ -535,11 +105,11 @@ struct Driver<'a> {
     not_ready: u32,
     last_word: u64,
     activity: (bool, u16),
-    timings: Vec<Timing>,
+    pub(super) timings: Vec<Timing>,
 }
 
 impl<'a> Driver<'a> {
-    fn new(case: &'a Case, dut: &'a mut dyn Dut<VectorSequencer>) -> Self {
+    pub(super) fn new(case: &'a Case, dut: &'a mut dyn Dut<VectorSequencer>) -> Self {
         Self {
             case,
             dut,
@@ -559,7 +129,6 @@ impl<'a> Driver<'a> {
             scales: [Float36::ZERO; VECTOR_UNITS],
             next_scales: None,
             argmax_until: 0,
-            argmax_words: 0,
             result: LinkWord::default(),
             table: [None; VECTOR_UNITS],
             unanswered: 0,
@@ -696,7 +265,6 @@ impl<'a> Driver<'a> {
             return Err(wrong(format!("{word:?} ahead of the start")));
         }
         if argmax {
-            self.argmax_words += 1;
             self.argmax_until = self.now + 4;
         } else {
             let squared = matches!(order.op, LaneOp::Copy | LaneOp::Add);
@@ -875,8 +443,8 @@ impl<'a> Driver<'a> {
         if outputs.sums_clear_o {
             self.summed = 0;
         }
-        if outputs.argmax_clear_o {
-            self.argmax_words = 0;
+        if outputs.argmax_clear_o && self.argmax_until > self.now {
+            return Err(wrong("argmax is cleared with words in it".to_owned()));
         }
         if outputs.place_o.valid {
             let place = (32 * outputs.place_o.base.0, outputs.place_scales_o.0);
@@ -981,7 +549,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    fn run(&mut self, coverage: &mut Coverage) -> Result<(), DutError> {
+    pub(super) fn run(&mut self, coverage: &mut Coverage) -> Result<(), DutError> {
         self.reset()?;
         while !self.waiting.is_empty() || self.running.is_some() {
             if self.case.reset_after.is_some_and(|after| self.now == u64::from(after) + 2) {
@@ -995,81 +563,5 @@ impl<'a> Driver<'a> {
         }
         coverage.add_cycles(self.now);
         Ok(())
-    }
-}
-
-/// When a command was taken and issued that nothing holds up: of `rows` rows of `size` features, or of so many heads of 128,
-/// normed and rotated. Memory answers after `latency` cycles, a reduction takes 103.
-///
-/// # Errors
-/// What the device or its answers had wrong.
-pub fn timing(
-    (opcode, rows, size): (u16, u64, u64),
-    latency: u8,
-    dut: &mut dyn Dut<VectorSequencer>,
-) -> Result<Timing, DutError> {
-    let case = Case { commands: Vec::new(), stalls: [0; 3], latency, errors: 0, reset_after: None, seed: 1 };
-    let mut work = Work::new(Command { opcode, seed: 1 });
-    work.rows = rows;
-    if opcode == OPCODE_HEADS {
-        work.wide = true;
-        work.count = size;
-        work.mode = HeadsMode { rotated: true, ..HeadsMode::default() };
-        work.int8 = false;
-    } else {
-        work.length = size;
-    }
-    work.encode();
-    let mut driver = Driver::new(&case, dut);
-    driver.waiting.push_back(work);
-    driver.run(&mut Coverage::default())?;
-    Ok(driver.timings[0])
-}
-
-impl Bench for SequencerBench {
-    type Block = VectorSequencer;
-    type Case = Case;
-
-    fn corners(&self) -> &'static [&'static str] {
-        &CORNERS
-    }
-
-    fn strategy(&self) -> BoxedStrategy<Case> {
-        let command = (OPCODE_EMBED..=OPCODE_ARGMAX, any::<u64>());
-        let command = command.prop_map(|(opcode, seed)| Command { opcode, seed });
-        let stall = prop_oneof![2 => Just(0u8), 1 => 0u8..160];
-        let latency = prop_oneof![Just(0u8), 1u8..100];
-        let errors = prop_oneof![2 => Just(0u8), 1 => 1u8..120];
-        let reset_after = proptest::option::weighted(0.3, 0u16..1500);
-        (
-            vec(command, 1..8),
-            [stall.clone(), stall.clone(), stall],
-            latency,
-            errors,
-            reset_after,
-            any::<u64>(),
-        )
-            .prop_map(|(commands, stalls, latency, errors, reset_after, seed)| Case {
-                commands,
-                stalls,
-                latency,
-                errors,
-                reset_after,
-                seed,
-            })
-            .boxed()
-    }
-
-    fn model(&self) -> VectorSequencer {
-        VectorSequencer::default()
-    }
-
-    fn run(
-        &self,
-        case: &Case,
-        dut: &mut dyn Dut<VectorSequencer>,
-        coverage: &mut Coverage,
-    ) -> Result<(), DutError> {
-        Driver::new(case, dut).run(coverage)
     }
 }
