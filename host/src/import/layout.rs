@@ -66,12 +66,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of a model, but for checksums.
+    /// The manifest of a model, but for checksums, which are empty: enough for a plan.
     ///
     /// # Errors
     ///
-    /// [`HostError::Config`] when the core cannot run it, [`HostError::NoMatrix`].
-    pub(super) fn new(config: &Config, options: &ImportOptions) -> Result<Self, HostError> {
+    /// [`HostError::Config`] when the core cannot run it, [`HostError::Option`] for a context that is none of its,
+    /// [`HostError::NoMatrix`].
+    pub fn new(config: &Config, options: &ImportOptions) -> Result<Self, HostError> {
         config.check()?;
         let segments = options.geometry.segments;
         let context = context(config, options.context)?;
