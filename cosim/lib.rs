@@ -14,5 +14,6 @@ pub mod jobs;
 pub mod lockstep;
 pub mod replay;
 pub mod report;
+pub mod timeline;
 
 pub use error::{Error, Result};

@@ -170,7 +170,7 @@ struct ProgramRun {
     /// The host waits at random, with this seed, which also decides what the hostile memory does.
     #[arg(long)]
     stalls: Option<u64>,
-    /// What every unit did, as Chrome trace events (.json).
+    /// What every unit did: Chrome trace events (.json) or a picture (.svg).
     #[arg(long)]
     timeline: Option<PathBuf>,
     /// Waveform of the whole run (.vcd or .fst).

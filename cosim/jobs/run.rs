@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
-use serde_json::{Value, json};
 use tandem_host::program::{HOST_BYTES, MOST_ADDRESS, Program, Step};
 use tandem_model::array::Geometry;
 use tandem_model::control::command::{Completion, OPCODES, STATUSES, name_of};
@@ -20,7 +19,7 @@ use tandem_testbenches::core::{self, CoreDut, CorePort, Finished, HostPlan, Memo
 use super::{as_f64, progress};
 use crate::engine::{Engine, FailureFiles, Runner, unbox};
 use crate::interrupt;
-use crate::replay::write_atomically;
+use crate::timeline::{self, Named};
 
 /// log2 of the commands of the ring.
 const RING_LOG2: u8 = 6;
@@ -124,7 +123,8 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
         (report.registers, report.bits) = (compared.registers, compared.bits);
     }
     if let Some(path) = &options.timeline {
-        write_timeline(path, &report, &outcome.finished.trace.spans())?;
+        let Finished { start, end, trace, .. } = &outcome.finished;
+        timeline::write(path, &named(&report, &trace.spans()), &(*start..*end))?;
     }
     Ok(report)
 }
@@ -381,31 +381,17 @@ impl fmt::Display for Report {
     }
 }
 
-/// Writes what the units did as Chrome trace events (`chrome://tracing`, Perfetto): a track for each unit, a slice for each
-/// command, cycles as microseconds.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_timeline(path: &Path, report: &Report, spans: &[Span]) -> crate::Result<()> {
-    let names = UNIT_NAMES.iter().enumerate().map(|(unit, name)| {
-        json!({"ph": "M", "pid": 0, "tid": unit, "name": "thread_name", "args": {"name": name}})
-    });
-    let slices = spans.iter().map(|span| slice(report, span));
-    let events: Vec<Value> = names.chain(slices).collect();
-    let text = json!({"traceEvents": events, "displayTimeUnit": "ms"}).to_string();
-    write_atomically(path, text.as_bytes())
-}
-
-fn slice(report: &Report, span: &Span) -> Value {
-    // The core counts commands modulo 65536: it is the first such that was not done before.
-    let mut same = report.commands.iter().skip(span.index.into()).step_by(1 << 16);
-    let command = same.find(|c| c.done >= span.start);
-    let name = command.map_or_else(|| format!("{} ?", span.index), |c| format!("{} {}", c.command, c.op));
-    json!({
-        "ph": "X", "pid": 0, "tid": span.unit, "name": name, "cat": UNIT_NAMES[span.unit],
-        "ts": span.start, "dur": span.end - span.start,
-        "args": {"starved": span.starved, "blocked": span.blocked},
-    })
+/// The spans of a run with the names of their commands.
+fn named(report: &Report, spans: &[Span]) -> Vec<Named> {
+    let name = |span: &Span| {
+        // The core counts commands modulo 65536: it is the first such that was not done before.
+        let mut same = report.commands.iter().skip(span.index.into()).step_by(1 << 16);
+        let command = same.find(|c| c.done >= span.start);
+        let kind = command.map_or("?", |c| &c.op).to_owned();
+        let number = command.map_or(usize::from(span.index), |c| c.command);
+        Named { span: *span, name: format!("{number} {kind}"), kind }
+    };
+    spans.iter().map(name).collect()
 }
 
 fn opcode_name(opcode: u8) -> String {
@@ -463,7 +449,7 @@ mod tests {
         let of = |i: usize| (report.commands[i].op.as_str(), report.commands[i].status.as_str());
         assert_eq!(
             [of(0), of(3), of(6)],
-            [("opcode 9", "opcode"), ("gemv", "bounds"), ("load", "read_error")]
+            [("opcode 99", "opcode"), ("gemv", "bounds"), ("load", "read_error")]
         );
     }
 
@@ -488,19 +474,12 @@ mod tests {
     }
 
     #[test]
-    fn the_timeline_has_a_slice_for_each_command_of_a_unit() {
+    fn each_span_has_the_name_of_its_command() {
         let (report, outcome) = run_example("gemv.toml", Geometry::ALL[1], Fault::Nothing).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.json");
-        write_timeline(&path, &report, &outcome.finished.trace.spans()).unwrap();
-        let read: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let events = read["traceEvents"].as_array().unwrap();
-        let slices: Vec<_> = events.iter().filter(|e| e["ph"] == "X").collect();
-        let names: Vec<_> = slices.iter().map(|e| e["name"].as_str().unwrap()).collect();
+        let named = named(&report, &outcome.finished.trace.spans());
+        let names: Vec<_> = named.iter().map(|span| span.name.as_str()).collect();
         assert_eq!(names, ["0 load", "1 gemv", "2 load", "3 gemv"]);
-        let end = |e: &Value| e["ts"].as_u64().unwrap() + e["dur"].as_u64().unwrap();
-        assert!(slices.windows(2).all(|two| end(two[0]) <= two[1]["ts"].as_u64().unwrap()));
-        assert_eq!(events.len() - slices.len(), UNIT_NAMES.len());
+        assert!(named.windows(2).all(|two| two[0].span.end <= two[1].span.start));
     }
 
     #[test]

@@ -27,6 +27,7 @@
 
 mod checkpoint;
 mod config;
+mod draft;
 mod error;
 mod files;
 mod forward;
@@ -35,20 +36,26 @@ pub mod lower;
 mod map;
 mod math;
 mod observe;
+pub mod perplexity;
 pub mod program;
 mod raw_config;
 mod rope;
+mod sample;
 mod shards;
 mod state;
+mod stop;
 mod tensors;
 mod tokenizer;
 
 pub use checkpoint::{Checkpoint, Layer, Linear, Matrix};
 pub use config::{Architecture, Config};
+pub use draft::ngram_draft;
 pub use error::HostError;
 pub use forward::Forward;
 pub use math::argmax;
 pub use observe::{Observer, Rows, Unobserved};
 pub use rope::RopeScaling;
+pub use sample::Sampler;
 pub use state::{Cache, Hidden, Step};
+pub use stop::stop_ids;
 pub use tokenizer::Tokenizer;
