@@ -224,3 +224,68 @@ pub(crate) fn turn(heads: &mut [f32], turns: &[(f32, f32)]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn frequencies(theta: f32, scaling: &str) -> Rope {
+        let config = format!(
+            r#"{{"architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "hidden_size": 128,
+            "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8,
+            "rms_norm_eps": 1e-6, "max_position_embeddings": 131072, "rope_theta": {theta},
+            "rope_scaling": {scaling}}}"#
+        );
+        Rope::new(&Config::parse(config.as_bytes(), Path::new("config.json")).expect("a configuration"))
+    }
+
+    /// Against the same formulas in binary64, as `_compute_llama3_parameters` has them.
+    #[test]
+    fn llama3_divides_long_waves() {
+        let scaling = r#"{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192}"#;
+        let rope = frequencies(500_000.0, scaling);
+        let mut kinds = [0; 3];
+        for (number, found) in (0..64).zip(&rope.frequencies) {
+            let plain = 500_000_f64.powf(-f64::from(number) / 64.0);
+            let turns = 8192.0 * plain / std::f64::consts::TAU;
+            let (kind, expected) = if turns < 1.0 {
+                (0, plain / 8.0)
+            } else if turns > 4.0 {
+                (1, plain)
+            } else {
+                let smooth = (turns - 1.0) / 3.0;
+                (2, (1.0 - smooth) * plain / 8.0 + smooth * plain)
+            };
+            kinds[kind] += 1;
+            assert!((f64::from(*found) / expected - 1.0).abs() < 1e-5, "{number}: {found} {expected}");
+        }
+        assert!(kinds.iter().all(|&count| count > 2), "{kinds:?}");
+        assert_eq!(rope.scale, 1.0);
+    }
+
+    /// Against `_compute_yarn_parameters` for Qwen3's 32,768 positions times four: kept up to number 23, divided from 40 on.
+    #[test]
+    fn yarn_divides_what_turns_seldom() {
+        let scaling = r#"{"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}"#;
+        let rope = frequencies(1_000_000.0, scaling);
+        for (number, found) in (0_u32..64).zip(&rope.frequencies) {
+            let plain = 1_000_000_f64.powf(-f64::from(number) / 64.0);
+            let divided = ((f64::from(number) - 23.0) / 17.0).clamp(0.0, 1.0);
+            let expected = plain / 4.0 * divided + plain * (1.0 - divided);
+            assert!((f64::from(*found) / expected - 1.0).abs() < 1e-5, "{number}: {found} {expected}");
+        }
+        let (sin, cos) = rope.turns(0).next().expect("pairs");
+        assert_eq!((sin, cos), (0.0, 0.1 * 4.0_f32.ln() + 1.0));
+    }
+
+    #[test]
+    fn linear_divides_all() {
+        let (plain, scaled) =
+            (frequencies(1e4, "null"), frequencies(1e4, r#"{"type": "linear", "factor": 2.0}"#));
+        let halves: Vec<f32> = plain.frequencies.iter().map(|frequency| frequency / 2.0).collect();
+        assert_eq!(scaled.frequencies, halves);
+    }
+}

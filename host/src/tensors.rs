@@ -32,13 +32,14 @@ impl<'data> Tensors<'data> {
     pub(crate) fn new(shards: &'data Shards, config: &Config) -> Result<Self, HostError> {
         let (files, places) = shards.parse()?;
         let tensors = Self { files, places };
-        let expected = names(config);
-        for (name, shape) in &expected {
-            tensors.view(name, shape)?;
+        // One after the other: a wrong number of layers is noticed at the first that is missing.
+        let mut known = BTreeSet::new();
+        for (name, shape) in names(config) {
+            tensors.view(&name, &shape)?;
+            known.insert(name);
         }
         // A bias or a layer that nobody computes would be a silent wrong answer. Exempt are what transformers itself
         // ignores: a copy of a tied head, and rotary tables.
-        let known: BTreeSet<&String> = expected.iter().map(|(name, _)| name).collect();
         let rest = |name: &&String| {
             !known.contains(*name) && *name != HEAD && !name.ends_with("rotary_emb.inv_freq")
         };
@@ -126,30 +127,31 @@ impl<'data> Tensors<'data> {
 }
 
 /// All tensors that the configuration calls for, with their shapes.
-fn names(config: &Config) -> Vec<(String, Vec<usize>)> {
-    let hidden = vec![config.hidden_size];
-    let matrix = |linear: Linear| linear.shape(config).to_vec();
-    let mut names =
-        vec![(EMBEDDING.to_owned(), matrix(Linear::Head)), (FINAL_NORM.to_owned(), hidden.clone())];
+fn names(config: &Config) -> impl Iterator<Item = (String, Vec<usize>)> {
+    let (hidden, head) = (vec![config.hidden_size], Linear::Head.shape(config).to_vec());
+    let mut names = vec![(EMBEDDING.to_owned(), head.clone()), (FINAL_NORM.to_owned(), hidden)];
     if !config.tie_word_embeddings {
-        names.push((HEAD.to_owned(), matrix(Linear::Head)));
+        names.push((HEAD.to_owned(), head));
     }
-    for layer in 0..config.num_hidden_layers {
-        let mut add = |name: &str, shape| names.push((format!("model.layers.{layer}.{name}.weight"), shape));
-        for linear in Linear::LAYER {
-            let block = match linear {
-                Linear::Gate | Linear::Up | Linear::Down => "mlp",
-                _ => "self_attn",
-            };
-            add(&format!("{block}.{linear}"), matrix(linear));
-        }
-        for norm in ["input_layernorm", "post_attention_layernorm"] {
-            add(norm, hidden.clone());
-        }
-        if config.architecture.norms_heads() {
-            for norm in ["self_attn.q_norm", "self_attn.k_norm"] {
-                add(norm, vec![config.head_dim]);
-            }
+    names.into_iter().chain((0..config.num_hidden_layers).flat_map(|layer| names_of_layer(layer, config)))
+}
+
+fn names_of_layer(layer: usize, config: &Config) -> Vec<(String, Vec<usize>)> {
+    let mut names = Vec::new();
+    let mut add = |name: &str, shape| names.push((format!("model.layers.{layer}.{name}.weight"), shape));
+    for linear in Linear::LAYER {
+        let block = match linear {
+            Linear::Gate | Linear::Up | Linear::Down => "mlp",
+            _ => "self_attn",
+        };
+        add(&format!("{block}.{linear}"), linear.shape(config).to_vec());
+    }
+    for norm in ["input_layernorm", "post_attention_layernorm"] {
+        add(norm, vec![config.hidden_size]);
+    }
+    if config.architecture.norms_heads() {
+        for norm in ["self_attn.q_norm", "self_attn.k_norm"] {
+            add(norm, vec![config.head_dim]);
         }
     }
     names

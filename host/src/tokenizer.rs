@@ -6,6 +6,9 @@ use std::path::Path;
 use crate::config::Config;
 use crate::error::HostError;
 
+/// Its file in a model directory.
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+
 /// The tokenizer of one model.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
@@ -20,9 +23,17 @@ impl Tokenizer {
     /// When the directory or the file is missing, unreadable or no tokenizer, and when the tokenizer has ids
     /// that the model has no embedding for.
     pub fn load(dir: &Path, config: &Config) -> Result<Self, HostError> {
-        let bytes = crate::files::read(dir, "tokenizer.json")?;
+        Self::parse(&crate::files::read(dir, TOKENIZER)?, &dir.join(TOKENIZER), config)
+    }
+
+    /// The tokenizer of these bytes of a `tokenizer.json`; `path` is only named in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::load`], without those of files.
+    pub fn parse(bytes: &[u8], path: &Path, config: &Config) -> Result<Self, HostError> {
         let corrupt = |source: tokenizers::Error| HostError::Corrupt {
-            path: dir.join("tokenizer.json"),
+            path: path.to_path_buf(),
             expected: "a Hugging Face tokenizer in JSON",
             reason: source.to_string(),
         };

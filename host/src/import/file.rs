@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A packed model in a file: a header of [`HEADER`] bytes, the image, the manifest in JSON.
+//! A packed model in a file: a header of [`HEADER`] bytes, the image, the manifest in JSON, the tokenizer.
 //!
 //! | bytes of the header | |
 //! |---|---|
 //! | 0-7 | `TANDEMPK` |
 //! | 8-11 | version |
 //! | 16-23 | bytes of the image, which begins behind the header |
-//! | 24-31 | bytes of the manifest, which begins behind the image and ends the file |
+//! | 24-31 | bytes of the manifest, which begins behind the image |
 //! | 32-63 | SHA-256 of the manifest |
+//!
+//! The manifest says how long the tokenizer is, which ends the file.
 
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -15,13 +17,14 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::layout::{Manifest, VERSION};
+use super::layout::{Manifest, TokenizerFile, VERSION};
 use super::pack::{Files, digits, pack};
 use super::{Bytes, ImportOptions, Packed, Progress};
 use crate::config::Config;
 use crate::error::HostError;
 use crate::shards::Shards;
 use crate::tensors::Tensors;
+use crate::tokenizer::{TOKENIZER, Tokenizer};
 
 const MAGIC: &[u8; 8] = b"TANDEMPK";
 /// A page, so that the image begins at one.
@@ -41,19 +44,24 @@ pub(super) fn import(
     let config = Config::load(dir)?;
     let shards = Shards::open(dir)?;
     let tensors = Tensors::new(&shards, &config)?;
+    // Read and parsed first: it would be a pity to find out in the end.
+    let tokenizer = crate::files::read(dir, TOKENIZER)?;
+    Tokenizer::parse(&tokenizer, &dir.join(TOKENIZER), &config)?;
     let of = Manifest::new(&config, options)?.bytes;
 
     let unwritable = |source: std::io::Error| HostError::Unwritable { path: path.to_path_buf(), source };
     let mut file = BufWriter::with_capacity(1 << 20, beside(path).map_err(unwritable)?);
     file.write_all(&[0; HEADER]).map_err(unwritable)?;
     let mut done = 0;
-    let manifest = pack(&mut Files { config: &config, tensors }, options, &mut |bytes| {
+    let mut manifest = pack(&mut Files { config: &config, tensors }, options, &mut |bytes| {
         file.write_all(bytes).map_err(unwritable)?;
         done += bytes.len() as u64;
         if each(Progress { done, of }) { Ok(()) } else { Err(HostError::Stopped) }
     })?;
+    let (bytes, sha256) = (tokenizer.len() as u64, digits(&Sha256::digest(&tokenizer)));
+    manifest.tokenizer = Some(TokenizerFile { bytes, sha256 });
     let text = serde_json::to_vec(&manifest).map_err(|error| unwritable(error.into()))?;
-    finish(file, &manifest, &text, path).map_err(unwritable)?;
+    finish(file, &manifest, [&text, &tokenizer], path).map_err(unwritable)?;
     Ok(manifest)
 }
 
@@ -75,10 +83,11 @@ fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
 fn finish(
     mut file: BufWriter<tempfile::NamedTempFile>,
     manifest: &Manifest,
-    text: &[u8],
+    [text, tokenizer]: [&[u8]; 2],
     path: &Path,
 ) -> std::io::Result<()> {
     file.write_all(text)?;
+    file.write_all(tokenizer)?;
     file.seek(SeekFrom::Start(0))?;
     let mut header = Vec::from(MAGIC);
     header.extend(VERSION.to_le_bytes());
@@ -114,13 +123,16 @@ pub(super) fn load(path: &Path) -> Result<Packed, HostError> {
         return Err(wrong(&format!("version {VERSION}"), format!("version {version}")));
     }
     let (image, text) = (number(16), number(24));
-    let whole = (HEADER as u64).checked_add(image).and_then(|end| end.checked_add(text));
-    if whole != Some(file.len() as u64) {
-        let expected = format!("{image} bytes of image and {text} of manifest behind {HEADER} of header");
-        return Err(wrong(&expected, format!("{} bytes in all: it is truncated or not whole", file.len())));
-    }
-    let start = usize::try_from(HEADER as u64 + image).expect("within the file");
-    let text = &file[start..];
+    let end = |from: u64, length: u64| {
+        let end = from.checked_add(length).and_then(|end| usize::try_from(end).ok());
+        end.filter(|&end| end <= file.len()).ok_or_else(|| {
+            let found = format!("{} bytes in all: it is truncated", file.len());
+            wrong(&format!("{length} bytes from byte {from} on"), found)
+        })
+    };
+    let start = end(HEADER as u64, image)?;
+    let behind = end(start as u64, text)?;
+    let text = &file[start..behind];
     if Sha256::digest(text)[..] != file[32..64] {
         return Err(wrong("a manifest of the header's SHA-256", "another: bytes have changed".to_owned()));
     }
@@ -130,7 +142,19 @@ pub(super) fn load(path: &Path) -> Result<Packed, HostError> {
         let expected = "a manifest that says what its configuration does";
         return Err(wrong(expected, "another layout: another program wrote it".to_owned()));
     }
-    let packed = Packed { manifest, image: Bytes::Mapped(file) };
+    let tokenizer = match &manifest.tokenizer {
+        None => None,
+        Some(TokenizerFile { bytes, sha256 }) => {
+            let tokenizer = &file[behind..end(behind as u64, *bytes)?];
+            let found = digits(&Sha256::digest(tokenizer));
+            if found != *sha256 {
+                let expected = format!("a tokenizer of SHA-256 {sha256}");
+                return Err(wrong(&expected, format!("{found}: bytes have changed")));
+            }
+            Some(tokenizer.to_vec())
+        }
+    };
+    let packed = Packed { manifest, image: Bytes::Mapped(file), tokenizer };
     for tensor in &packed.manifest.tensors {
         let found = digits(&Sha256::digest(packed.bytes(tensor)));
         if found != tensor.sha256 {

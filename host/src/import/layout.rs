@@ -63,15 +63,27 @@ pub struct Manifest {
     pub bytes: u64,
     /// All tensors, by rising address.
     pub tensors: Vec<Tensor>,
+    /// The tokenizer, which a file has behind this; `None` for a model that was packed without one.
+    pub tokenizer: Option<TokenizerFile>,
+}
+
+/// A `tokenizer.json` in a packed model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizerFile {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// Of its bytes, in hexadecimal digits.
+    pub sha256: String,
 }
 
 impl Manifest {
-    /// The manifest of a model, but for checksums.
+    /// The manifest of a model, but for checksums, which are empty: enough for a plan.
     ///
     /// # Errors
     ///
-    /// [`HostError::Config`] when the core cannot run it, [`HostError::NoMatrix`].
-    pub(super) fn new(config: &Config, options: &ImportOptions) -> Result<Self, HostError> {
+    /// [`HostError::Config`] when the core cannot run it, [`HostError::Option`] for a context that is none of its,
+    /// [`HostError::NoMatrix`].
+    pub fn new(config: &Config, options: &ImportOptions) -> Result<Self, HostError> {
         config.check()?;
         let segments = options.geometry.segments;
         let context = context(config, options.context)?;
@@ -86,7 +98,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// This manifest as it must be if its configuration, sizes and formats are right; checksums are taken over.
+    /// This manifest as it must be if its configuration, sizes and formats are right; checksums and the tokenizer
+    /// are taken over.
     pub(super) fn expected(&self) -> Result<Self, HostError> {
         self.config.check()?;
         let int8: Vec<&str> =
@@ -96,6 +109,7 @@ impl Manifest {
         for (to, from) in expected.tensors.iter_mut().zip(&self.tensors) {
             to.sha256.clone_from(&from.sha256);
         }
+        expected.tokenizer.clone_from(&self.tokenizer);
         expected.check()?;
         Ok(expected)
     }
@@ -136,7 +150,7 @@ impl Manifest {
             end = (end + bytes).next_multiple_of(ALIGNMENT);
         }
         let config = config.clone();
-        Self { version: VERSION, config, segments, context, bytes: end as u64, tensors }
+        Self { version: VERSION, config, segments, context, bytes: end as u64, tensors, tokenizer: None }
     }
 
     /// Refuses models that the core cannot run.

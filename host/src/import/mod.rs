@@ -19,8 +19,9 @@ use tandem_model::array::Geometry;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::HostError;
+use crate::tokenizer::{TOKENIZER, Tokenizer};
 
-pub use layout::{Manifest, Tensor};
+pub use layout::{Manifest, Tensor, TokenizerFile};
 
 /// Format of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +78,7 @@ pub struct Packed {
     /// What lies where.
     pub manifest: Manifest,
     image: Bytes,
+    tokenizer: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -99,7 +101,7 @@ impl Packed {
             image.extend_from_slice(bytes);
             Ok(())
         })?;
-        Ok(Self { manifest, image: Bytes::Owned(image) })
+        Ok(Self { manifest, image: Bytes::Owned(image), tokenizer: None })
     }
 
     /// Maps a file that [`import`] wrote, and checks every tensor's checksum.
@@ -125,6 +127,16 @@ impl Packed {
     #[must_use]
     pub fn bytes(&self, tensor: &Tensor) -> &[u8] {
         &self.image()[tensor.range()]
+    }
+
+    /// The tokenizer of a model that was imported; `None` for one that was a checkpoint in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::parse`]; never for a file that [`import`] wrote.
+    pub fn tokenizer(&self) -> Result<Option<Tokenizer>, HostError> {
+        let parse = |bytes| Tokenizer::parse(bytes, Path::new(TOKENIZER), self.config());
+        self.tokenizer.as_deref().map(parse).transpose()
     }
 
     /// What the model is.

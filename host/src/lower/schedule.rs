@@ -24,6 +24,9 @@ pub(super) enum Unit {
 
 const UNITS: usize = 4;
 
+/// Tokens of each unit's commands: about as many as its queue holds.
+const TOKENS: [Range<usize>; UNITS] = [0..3, 3..8, 8..11, 11..SCOREBOARD_TOKENS];
+
 /// How many commands of every unit are done.
 type Clock = [usize; UNITS];
 
@@ -139,41 +142,45 @@ impl Schedule {
     }
 
     /// The commands with their tokens.
-    ///
-    /// # Panics
-    ///
-    /// When there are too few tokens even where commands wait for later ones than they need to.
     pub(super) fn finish(mut self) -> (Vec<Command>, Vec<Label>) {
-        // The last command that waits for what each token stands for.
-        let mut tokens: [Option<usize>; SCOREBOARD_TOKENS] = [None; SCOREBOARD_TOKENS];
+        // The command that each token stands for.
+        let mut owners: [Option<usize>; SCOREBOARD_TOKENS] = [None; SCOREBOARD_TOKENS];
+        let mut tokens: Vec<Option<usize>> = vec![None; self.jobs.len()];
         for index in 0..self.jobs.len() {
-            let waiters = std::mem::take(&mut self.jobs[index].waiters);
-            let Some(last) = waiters.iter().map(|&(waiter, _)| waiter).max() else { continue };
-            // The token that nobody has waited for the longest: its command is taken at once.
-            let free = (0..SCOREBOARD_TOKENS).filter(|&t| tokens[t].is_none_or(|until| until < index));
-            let Some(token) = free.min_by_key(|&t| tokens[t]) else {
-                self.hand_on(index, waiters);
+            if self.jobs[index].waiters.is_empty() {
                 continue;
-            };
-            tokens[token] = Some(last);
+            }
+            let own = TOKENS[self.jobs[index].unit as usize].clone();
+            let until = |owner: usize| self.jobs[owner].waiters.last().map(|&(waiter, _)| waiter);
+            // The token that nobody has waited for the longest: its command is taken at once.
+            let free = own.clone().filter(|&t| owners[t].is_none_or(|owner| until(owner) < Some(index)));
+            let token = free.min_by_key(|&t| owners[t].and_then(until));
+            let token = token.unwrap_or_else(|| {
+                // Who would wait the longest waits for this command, which is done later than the token's.
+                let next = |owner: usize| self.jobs[owner].waiters.iter().find(|(waiter, _)| *waiter > index);
+                own.max_by_key(|&t| owners[t].and_then(next)).expect("a unit has tokens")
+            });
+            if let Some(owner) = owners[token] {
+                let waiters = &mut self.jobs[owner].waiters;
+                let later = waiters.split_off(waiters.partition_point(|(waiter, _)| *waiter < index));
+                let waiters = &mut self.jobs[index].waiters;
+                waiters.extend(later);
+                waiters.sort_unstable();
+                // To wait for it early is to wait for it.
+                waiters.dedup_by_key(|(waiter, _)| *waiter);
+            }
+            (owners[token], tokens[index]) = (Some(index), Some(token));
+        }
+        for (index, token) in tokens.into_iter().enumerate() {
+            let Some(token) = token.filter(|_| !self.jobs[index].waiters.is_empty()) else { continue };
             let bit = 1 << token;
             self.jobs[index].command.signal_tokens |= bit;
-            for (waiter, late) in waiters {
+            for (waiter, late) in std::mem::take(&mut self.jobs[index].waiters) {
                 let command = &mut self.jobs[waiter].command;
                 *(if late { &mut command.wait_array } else { &mut command.wait_tokens }) |= bit;
             }
         }
         self.jobs.into_iter().map(|job| (job.command, job.label)).unzip()
-    }
-
-    /// All tokens stand for something: who would wait for this command waits for the next of its unit.
-    fn hand_on(&mut self, index: usize, waiters: Vec<(usize, bool)>) {
-        let Job { unit, number, .. } = self.jobs[index];
-        let next = self.of_unit[unit as usize].get(number + 1).copied();
-        let first = waiters.iter().map(|&(waiter, _)| waiter).min();
-        let next = next.filter(|&next| first.is_none_or(|first| next < first));
-        let next = next.expect("there are more tokens than commands that must be waited for at once");
-        self.jobs[next].waiters.extend(waiters);
     }
 }
 
