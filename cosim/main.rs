@@ -15,7 +15,8 @@ use tandem::interrupt::{self, Interrupted};
 use tandem::jobs::attend::HeadReport;
 use tandem::jobs::matvec::MatrixReport;
 use tandem::jobs::{
-    Format, Options, Totals, attend, bench, fuzz, generate, import, link, list, matvec, replay, run,
+    Format, Options, Totals, attend, bench, fuzz, generate, import, link, list, matvec, perplexity, replay,
+    run,
 };
 use tandem_host::import::ImportOptions;
 use tandem_model::array::Geometry;
@@ -38,6 +39,8 @@ struct Cli {
 enum Command {
     /// Generate text from a checkpoint: the core computes every token.
     Generate(GenerateRun),
+    /// How well a checkpoint foretells a text, in binary32 and on the numerics of the core.
+    Perplexity(PerplexityRun),
     /// Stream every weight matrix of a checkpoint, with the prompt's activations, from memory through the core.
     Matvec {
         #[command(flatten)]
@@ -213,6 +216,32 @@ impl GenerateRun {
             failure,
         })
     }
+}
+
+/// A checkpoint and a text.
+#[derive(clap::Args)]
+struct PerplexityRun {
+    /// Checkpoint folder (Hugging Face layout).
+    #[arg(long)]
+    model: PathBuf,
+    /// Text file; its lines are paragraphs.
+    #[arg(long)]
+    text: PathBuf,
+    /// Tokens of a window: each is foretold from those ahead of it.
+    #[arg(long, default_value_t = tandem_host::perplexity::DEFAULT_WINDOW)]
+    window: usize,
+    /// Measure only the first windows.
+    #[arg(long)]
+    windows: Option<usize>,
+    /// A matrix that becomes MXINT8 in place of MXFP4, as for `tandem import`.
+    #[arg(long)]
+    int8: Vec<String>,
+    /// Geometry of the core (see `tandem list`).
+    #[arg(long, default_value = "small")]
+    geometry: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A checkpoint and how it is packed.
@@ -445,6 +474,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(run) => {
             let json = run.run.json;
             run_generate(&run.options(failure)?, json)
+        }
+        Command::Perplexity(run) => {
+            let PerplexityRun { model, text, window, windows, int8, geometry, json } = run;
+            let geometry = geometry_by_name(&geometry)?;
+            let options = perplexity::Options { model, text, window, windows, int8, geometry };
+            let report = perplexity::run(&options)?;
+            if json {
+                print_json(&report)?;
+            } else {
+                say!("{report}");
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Command::Matvec { run, weights } => {
             let json = run.json;

@@ -10,6 +10,7 @@ pub mod import;
 pub mod link;
 pub mod list;
 pub mod matvec;
+pub mod perplexity;
 pub mod replay;
 pub mod run;
 
