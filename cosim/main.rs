@@ -14,7 +14,8 @@ use tandem::engine::{Engine, FailureFiles};
 use tandem::interrupt::{self, Interrupted};
 use tandem::jobs::attend::HeadReport;
 use tandem::jobs::matvec::MatrixReport;
-use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, link, list, matvec, replay, run};
+use tandem::jobs::{Format, Options, Totals, attend, bench, fuzz, import, link, list, matvec, replay, run};
+use tandem_host::import::ImportOptions;
 use tandem_model::array::Geometry;
 use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::link::channel::Rates;
@@ -49,6 +50,8 @@ enum Command {
         #[arg(long, default_value = "fp4")]
         kv: Format,
     },
+    /// Quantise a checkpoint and lay it out in memory as the core wants it, in one file.
+    Import(ImportRun),
     /// Run a program of commands on the core (docs/programs/README.md).
     Run(ProgramRun),
     /// Search for trouble with random cases in lockstep.
@@ -123,6 +126,28 @@ struct CheckpointRun {
     /// The host waits at random, with this seed, which also decides what the hostile memory does.
     #[arg(long)]
     stalls: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A checkpoint and how it is packed.
+#[derive(clap::Args)]
+struct ImportRun {
+    /// Checkpoint folder (Hugging Face layout, in one file or in shards).
+    model: PathBuf,
+    /// The file to be written.
+    #[arg(long, short)]
+    output: PathBuf,
+    /// Geometry of the core (see `tandem list`).
+    #[arg(long, default_value = "small")]
+    geometry: String,
+    /// Longest sequence in tokens; by default the model's, at most 4096.
+    #[arg(long)]
+    context: Option<usize>,
+    /// A matrix that becomes MXINT8 in place of MXFP4: kv, q, o, gate_up, down, head, or layers.0.down; more than one may be given.
+    #[arg(long)]
+    int8: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -340,6 +365,17 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Attend { run, kv } => {
             let json = run.json;
             run_attend(&run.options(kv, failure)?, json)
+        }
+        Command::Import(run) => {
+            let ImportRun { model, output: file, geometry, context, int8, json } = run;
+            let import = ImportOptions { geometry: geometry_by_name(&geometry)?, context, int8 };
+            let report = import::run(&import::Options { model, file, import })?;
+            if json {
+                print_json(&report)?;
+            } else {
+                say!("{report}");
+            }
+            Ok(ExitCode::SUCCESS)
         }
         Command::Run(run) => {
             let (json, files) = (run.json, [run.timeline.clone(), run.wave.clone()]);

@@ -36,19 +36,30 @@ pub struct Named {
     pub name: String,
 }
 
+/// Fails when a file is of no kind that [`write`] knows.
+///
+/// # Errors
+/// Then.
+pub fn check(path: Option<&Path>) -> Result<()> {
+    match path {
+        Some(path) if !["json", "svg"].iter().any(|known| path.extension().is_some_and(|e| e == *known)) => {
+            Err(Error::Usage(format!("--timeline takes a .json or .svg file, got {}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes all spans to a `.json` file as trace events, a track for each unit, cycles as microseconds; or those of `window` to a
 /// `.svg` file as a picture.
 ///
 /// # Errors
 /// When the file is of no such kind, or cannot be written.
 pub fn write(path: &Path, spans: &[Named], window: &Range<u64>) -> Result<()> {
-    let text = match path.extension().and_then(|e| e.to_str()) {
-        Some("json") => trace_events(spans),
-        Some("svg") => picture(spans, window),
-        _ => {
-            let what = format!("--timeline takes a .json or .svg file, got {}", path.display());
-            return Err(Error::Usage(what));
-        }
+    check(Some(path))?;
+    let text = if path.extension().is_some_and(|e| e == "svg") {
+        picture(spans, window)
+    } else {
+        trace_events(spans)
     };
     write_atomically(path, text.as_bytes())
 }

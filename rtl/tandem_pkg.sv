@@ -83,8 +83,8 @@ package tandem_pkg;
   localparam int unsigned CounterSelectBits = 6;
   // Tokens of the scoreboard.
   localparam int unsigned ScoreboardTokens = 16;
-  // Units that run beside each other: control, load, stream, array, append, results.
-  localparam int unsigned Units = 6;
+  // Units that run beside each other: control, load, stream, array, append, results, vector.
+  localparam int unsigned Units = 7;
   // Most rows of an array: a command has a position for each.
   localparam int unsigned MaxRows = 8;
   // Chunks of stationary operands, x or q, that are kept: a chunk is what the array's lanes hold at a time.
@@ -839,15 +839,15 @@ package tandem_pkg;
     return per_beat > blocks ? per_beat / blocks : 1;
   endfunction
 
-  // Whose turn it is of three that want something: the next behind the last one that had it. 0 when nobody wants
+  // Whose turn it is of four that want something: the next behind the last one that had it. 0 when nobody wants
   // anything.
-  function automatic logic [1:0] next_turn(input logic [2:0] wants, input logic [1:0] last);
+  function automatic logic [1:0] next_turn(input logic [3:0] wants, input logic [1:0] last);
     logic [1:0] turn = 2'd0;
-    for (int unsigned i = 0; i < 3; i++) begin
-      if (wants[2-i]) turn = 2'(2 - i);
+    for (int unsigned i = 0; i < 4; i++) begin
+      if (wants[3-i]) turn = 2'(3 - i);
     end
-    for (int unsigned i = 0; i < 3; i++) begin
-      if (wants[2-i] && 2'(2 - i) > last) turn = 2'(2 - i);
+    for (int unsigned i = 0; i < 4; i++) begin
+      if (wants[3-i] && 2'(3 - i) > last) turn = 2'(3 - i);
     end
     return turn;
   endfunction

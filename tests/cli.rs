@@ -851,7 +851,7 @@ fn programs_run_with_every_memory_and_are_told() {
         ];
         let ran = program("illegal.toml", &more);
         ran.good().unwrap();
-        for part in ["opcode 9", "no_keys", "read_error", "starved", "those of the definition", "timeline"] {
+        for part in ["opcode 99", "no_keys", "read_error", "starved", "those of the definition", "timeline"] {
             assert!(ran.stdout.contains(part), "{part}: {ran:?}");
         }
         let events: serde_json::Value = serde_json::from_slice(&std::fs::read(&timeline).unwrap()).unwrap();

@@ -158,7 +158,11 @@ impl Stimulus<RowSums> for Sums {
             word_i: word,
             square_i: std::array::from_fn(|_| random.float()),
             reduce_i: reduce,
-            units_i: if reduce { Uint(1 + low_u16(random.below(8))) } else { Uint(low_u16(random.below(16))) },
+            units_i: if reduce {
+                Uint(1 + low_u16(random.below(8)))
+            } else {
+                Uint(low_u16(random.below(16)))
+            },
             mean_i: random.binary32(),
             eps_i: random.binary32(),
         }
@@ -225,7 +229,11 @@ fn sums_equal_their_model() {
 
 #[test]
 fn wrong_sign_of_a_rotation_is_found() {
-    let bug = ("vector_lane", "hi_q[Products-1] ? fourth : negated(fourth)", "hi_q[Products-1] ? negated(fourth) : fourth");
+    let bug = (
+        "vector_lane",
+        "hi_q[Products-1] ? fourth : negated(fourth)",
+        "hi_q[Products-1] ? negated(fourth) : fourth",
+    );
     let error = run::<VectorLanes, Lanes>("vector_lanes", Some(bug), 20_000).unwrap_err();
     assert!(error.to_string().contains("u_lane.u_add.ordered_q"), "{error}");
 }

@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn a_command_that_the_core_does_not_take_is_told() {
         let mut draft = Draft::new(Geometry::ALL[0], 1);
-        draft.pair(Command { opcode: 9, ..Command::default() }, Command::default(), 0);
-        let error = draft.prepare().expect_err("there is no opcode 9").to_string();
+        draft.pair(Command { opcode: 99, ..Command::default() }, Command::default(), 0);
+        let error = draft.prepare().expect_err("there is no opcode 99").to_string();
         assert!(error.contains("command 0, ") && error.ends_with("ends with opcode"), "{error}");
     }
 }

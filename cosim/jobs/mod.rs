@@ -5,6 +5,7 @@ pub mod attend;
 pub mod bench;
 mod draft;
 pub mod fuzz;
+pub mod import;
 pub mod link;
 pub mod list;
 pub mod matvec;

@@ -449,7 +449,7 @@ mod tests {
         let of = |i: usize| (report.commands[i].op.as_str(), report.commands[i].status.as_str());
         assert_eq!(
             [of(0), of(3), of(6)],
-            [("opcode 9", "opcode"), ("gemv", "bounds"), ("load", "read_error")]
+            [("opcode 99", "opcode"), ("gemv", "bounds"), ("load", "read_error")]
         );
     }
 

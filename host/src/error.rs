@@ -305,6 +305,12 @@ pub enum HostError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A text has too few tokens for one to be foretold.
+    #[error("expected a text of at least 2 tokens, found {tokens}; give a longer text")]
+    ShortText {
+        /// Tokens of the text.
+        tokens: usize,
+    },
     /// The caller stopped the work; nothing of it is left.
     #[error("stopped before it was done")]
     Stopped,

@@ -46,9 +46,7 @@ impl Tokenizer {
     /// [`HostError::EmptyPrompt`] when no token comes of `text`, [`HostError::TooLong`] when more come than the
     /// model has positions, [`HostError::Tokenizer`] when the tokenizer refuses.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, HostError> {
-        let encoding =
-            self.inner.encode_fast(text, true).map_err(|source| failed("encode a text", &source))?;
-        let ids = encoding.get_ids().to_vec();
+        let ids = self.encode_text(text)?;
         if ids.is_empty() {
             return Err(HostError::EmptyPrompt);
         }
@@ -56,6 +54,17 @@ impl Tokenizer {
             return Err(HostError::TooLong { tokens: ids.len(), limit: self.limit });
         }
         Ok(ids)
+    }
+
+    /// The token ids of a text of any length, with the special tokens the tokenizer itself adds.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Tokenizer`] when the tokenizer refuses.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, HostError> {
+        let encoding =
+            self.inner.encode_fast(text, true).map_err(|source| failed("encode a text", &source))?;
+        Ok(encoding.get_ids().to_vec())
     }
 
     /// The text of `ids`, special tokens spelt out. Ids that the tokenizer does not know give no text: a model's

@@ -56,6 +56,7 @@ fn a_refused_step_leaves_the_cache_as_it_was() {
     shorter.layers.pop();
     says(Forward::new(&shorter).map(|_| ()), &["model.layers", "[3]", "[2]"]);
     shorter.config.num_hidden_layers = 2;
+    shorter.config.windows.pop();
     let shorter = Forward::new(&shorter).unwrap();
     let result = shorter.step(&mut cache, &[4], &mut Unobserved);
     says(result, &["2 layers", "found 3", "Forward::cache"]);
@@ -68,7 +69,9 @@ fn checkpoints_changed_after_loading_are_checked() {
         change(&mut checkpoint);
         Forward::new(&checkpoint).map(|_| ())
     };
-    says(new(|c| c.layers[1].q_norm.truncate(3)), &["q_norm", "[128]", "[3]"]);
+    says(new(|c| c.layers[1].q_norm.as_mut().unwrap().truncate(3)), &["q_norm", "[128]", "[3]"]);
+    says(new(|c| c.layers[1].k_norm = None), &["k_norm", "[128]", "[0]"]);
+    says(new(|c| c.config.windows.truncate(2)), &["layer_types", "3 entries", "found 2"]);
     says(new(|c| c.layers[0].up_proj.data.truncate(3)), &["up_proj", "[384, 128]", "[3]"]);
     says(new(|c| c.embedding.rows = 3), &["model.embed_tokens.weight", "[3, 128]"]);
     says(new(|c| c.config.head_dim = 7), &["head_dim", "even"]);

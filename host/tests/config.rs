@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tandem_host::{Config, HostError};
+use tandem_host::{Architecture, Config, HostError, RopeScaling};
 
 fn original() -> Value {
     let bytes = std::fs::read(common::model_dir().join("config.json")).unwrap();
@@ -30,6 +30,7 @@ fn refusal(key: &str, value: Value) -> String {
 #[test]
 fn the_small_model_is_read() {
     let expected = Config {
+        architecture: Architecture::Qwen3,
         hidden_size: 128,
         num_hidden_layers: 3,
         num_attention_heads: 4,
@@ -39,6 +40,8 @@ fn the_small_model_is_read() {
         vocab_size: 512,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: RopeScaling::None,
+        windows: vec![None; 3],
         tie_word_embeddings: true,
         max_position_embeddings: 512,
     };
@@ -63,20 +66,30 @@ fn theta_is_read_from_either_place() {
 
 #[test]
 fn what_is_not_computed_is_refused_by_name() {
-    let yarn = json!({"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0});
-    let old_yarn = json!({"type": "yarn", "factor": 4.0});
+    let unknown = json!({"rope_type": "longrope", "rope_theta": 1e4, "factor": 4.0});
+    let old_dynamic = json!({"type": "dynamic", "factor": 4.0});
+    let linear = json!({"type": "linear", "factor": 4.0});
+    let bare_linear = json!({"rope_type": "linear", "rope_theta": 1e4});
+    let shrunk = json!({"rope_type": "linear", "rope_theta": 1e4, "factor": 0.5});
+    let other_yarn = json!({"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "mscale": 1.0});
     let partial = json!({"rope_theta": 1e4, "partial_rotary_factor": 0.5});
     let sliding = json!(["full_attention", "sliding_attention", "full_attention"]);
+    let chunked = json!(["full_attention", "chunked_attention", "full_attention"]);
     let cases = [
-        ("architectures", json!(["LlamaForCausalLM"]), "found [\"LlamaForCausalLM\"]"),
-        ("architectures", Value::Null, "expected architectures to be [\"Qwen3ForCausalLM\"], found []"),
+        ("architectures", json!(["Qwen3MoeForCausalLM"]), "found [\"Qwen3MoeForCausalLM\"]"),
+        ("architectures", Value::Null, "[\"Qwen3ForCausalLM\"] or [\"LlamaForCausalLM\"], found []"),
         ("attention_bias", json!(true), "expected attention_bias to be false, found true"),
         ("hidden_act", json!("gelu"), "expected hidden_act to be \"silu\", found \"gelu\""),
-        ("use_sliding_window", json!(true), "expected use_sliding_window to be false"),
-        ("layer_types", sliding, "found \"sliding_attention\""),
+        ("mlp_bias", json!(true), "expected mlp_bias to be false, found true"),
+        ("layer_types", sliding, "use_sliding_window to be true"),
+        ("layer_types", chunked, "found \"chunked_attention\""),
         ("layer_types", json!(["full_attention"]), "num_hidden_layers = 3 entries, found 1"),
-        ("rope_parameters", yarn, "of rope_type \"default\", found \"yarn\""),
-        ("rope_scaling", old_yarn, "of rope_type \"default\", found \"yarn\""),
+        ("rope_parameters", unknown, "\"linear\", \"llama3\" or \"yarn\", found \"longrope\""),
+        ("rope_scaling", old_dynamic, "found \"dynamic\""),
+        ("rope_scaling", linear, "as rope_parameters has it, found Linear"),
+        ("rope_parameters", bare_linear, "with factor, which its rope_type needs"),
+        ("rope_parameters", shrunk, "a factor of at least 1"),
+        ("rope_parameters", other_yarn, "without mscale, found 1"),
         ("rope_parameters", partial, "of partial_rotary_factor 1, found 0.5"),
         ("rope_parameters", Value::Null, "in rope_parameters.rope_theta, found neither"),
         ("quantization_config", json!({"quant_method": "fp8"}), "quantization_config to be absent"),
@@ -89,6 +102,64 @@ fn what_is_not_computed_is_refused_by_name() {
         let message = refusal(key, value);
         assert!(message.contains(part), "{part:?} is not in {message:?}");
     }
+}
+
+#[test]
+fn layers_slide_where_the_file_says_so() {
+    let mut config = original();
+    config["use_sliding_window"] = json!(true);
+    assert_eq!(parse(&config).unwrap().windows, [None; 3], "layer_types says it");
+    config["layer_types"] = json!(["sliding_attention", "full_attention", "sliding_attention"]);
+    assert!(parse(&config).unwrap_err().to_string().contains("expected sliding_window to be the number"));
+    config["sliding_window"] = json!(5);
+    assert_eq!(parse(&config).unwrap().windows, [Some(5), None, Some(5)]);
+    config["layer_types"] = Value::Null;
+    config["max_window_layers"] = json!(1);
+    assert_eq!(parse(&config).unwrap().windows, [None, Some(5), Some(5)]);
+    config["use_sliding_window"] = json!(false);
+    assert_eq!(parse(&config).unwrap().windows, [None; 3]);
+    config["use_sliding_window"] = json!(true);
+    config["sliding_window"] = json!(0);
+    assert!(parse(&config).unwrap_err().to_string().contains("sliding_window to be between 1"));
+}
+
+#[test]
+fn llama_has_defaults_of_its_own() {
+    let mut config = original();
+    config["architectures"] = json!(["LlamaForCausalLM"]);
+    for key in ["head_dim", "num_key_value_heads", "rope_parameters"] {
+        config.as_object_mut().unwrap().remove(key);
+    }
+    let read = parse(&config).unwrap();
+    assert_eq!((read.architecture, read.head_dim, read.num_key_value_heads), (Architecture::Llama, 32, 4));
+    assert_eq!((read.rope_theta, read.rope_scaling), (1e4, RopeScaling::None));
+    config["num_attention_heads"] = json!(0);
+    assert!(parse(&config).unwrap_err().to_string().contains("num_attention_heads to be between 1"));
+}
+
+#[test]
+fn rotary_scaling_is_read() {
+    let mut config = original();
+    let mut scaling = |rope: Value| {
+        config["rope_parameters"] = rope;
+        parse(&config).unwrap().rope_scaling
+    };
+    let rope = json!({"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0});
+    assert_eq!(scaling(rope), RopeScaling::Linear { factor: 2.0 });
+    let rope = json!({
+        "rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192
+    });
+    let llama = RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 8192.0 };
+    assert_eq!(scaling(rope), llama);
+    let rope = json!({
+        "rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 32768
+    });
+    let RopeScaling::Yarn { factor, fast, slow, truncate, attention, original } = scaling(rope) else {
+        panic!("it is yarn");
+    };
+    assert_eq!((factor, fast, slow, truncate, original), (4.0, 32.0, 1.0, true, 32768.0));
+    assert!((attention - 1.138_629_4).abs() < 1e-6, "0.1 ln 4 + 1");
 }
 
 #[test]

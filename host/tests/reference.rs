@@ -55,7 +55,7 @@ fn the_checks_notice_every_perturbed_pass() {
             let layer = &mut c.layers[2];
             std::mem::swap(&mut layer.q_norm, &mut layer.k_norm);
         }),
-        ("no head norm weights", |c| c.layers[0].k_norm.fill(1.0)),
+        ("no head norm weights", |c| c.layers[0].k_norm.as_mut().unwrap().fill(1.0)),
         ("gate and up swapped", |c| {
             let layer = &mut c.layers[0];
             std::mem::swap(&mut layer.gate_proj, &mut layer.up_proj);

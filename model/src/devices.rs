@@ -121,7 +121,9 @@ impl Kind {
             Self::Dma => &["dma"],
             Self::Gemv => &["compute"],
             Self::Results => &["compute", "attention"],
-            Self::Core => &["core", "control", "memory", "compute", "dma", "attention", "array", "sram"],
+            Self::Core => {
+                &["core", "control", "memory", "compute", "dma", "vector", "attention", "array", "sram"]
+            }
             Self::Reader | Self::Port => &["memory"],
         }
     }

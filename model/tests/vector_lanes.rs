@@ -15,7 +15,7 @@ use tandem_model::vector::vector_lanes::{self, VectorLanes, latency};
 
 mod support;
 
-use support::run;
+use support::{Corners, run};
 
 const LANES: usize = 16;
 const OPS: [LaneOp; 5] = [LaneOp::Copy, LaneOp::Add, LaneOp::Scale, LaneOp::Rotate, LaneOp::Gate];
@@ -91,7 +91,8 @@ fn expected(op: LaneOp, x: Feature, scale: Value, partner: Option<(Feature, Valu
 
 fn binary32() -> impl Strategy<Value = u32> + Clone {
     let of = |exponents: std::ops::Range<u32>, mask: u32| {
-        (any::<u32>(), exponents).prop_map(move |(bits, exponent)| bits & (0x8000_0000 | mask) | exponent << 23)
+        (any::<u32>(), exponents)
+            .prop_map(move |(bits, exponent)| bits & (0x8000_0000 | mask) | exponent << 23)
     };
     // Any fraction, few bits of it (ties, cancellation), any exponent, subnormals and zeros.
     prop_oneof![
@@ -147,7 +148,13 @@ fn inputs_of(op: LaneOp, tag: VectorWord, features: &[Feature], scale: u32) -> v
 /// Results to come: (cycle, tag, values).
 type Awaited = VecDeque<(u64, VectorWord, Vec<Value>)>;
 
-fn arrives(awaited: &mut Awaited, cycle: u64, tag: VectorWord, got: &[Float36], what: &str) -> Result<(), String> {
+fn arrives(
+    awaited: &mut Awaited,
+    cycle: u64,
+    tag: VectorWord,
+    got: &[Float36],
+    what: &str,
+) -> Result<(), String> {
     let due = awaited.front().is_some_and(|(at, ..)| *at == cycle);
     if tag.valid != due {
         return Err(format!("cycle {cycle}: {what}: valid {}, expected {due}", tag.valid));
@@ -174,7 +181,10 @@ struct Issue {
 }
 
 /// When the words are given to the lanes, and what has to come out when, `wanted` by the reference.
-fn schedule(batches: &[Batch], wanted: impl Fn(LaneOp, &Word, Option<&Word>, bool) -> Vec<Value>) -> (Vec<Issue>, Awaited, Awaited) {
+fn schedule(
+    batches: &[Batch],
+    wanted: impl Fn(LaneOp, &Word, Option<&Word>, bool) -> Vec<Value>,
+) -> (Vec<Issue>, Awaited, Awaited) {
     let (mut issues, mut results, mut squares) = (Vec::new(), Awaited::new(), Awaited::new());
     let mut cycle = 0;
     for (op, words) in batches {
@@ -235,13 +245,25 @@ fn lanes_are_right(
 
 #[test]
 fn lanes_round_after_every_operation() {
-    run(500, 11, &batches(), |batches| lanes_are_right(&batches, by_definition)).unwrap();
+    let corners = Corners::of(OPS.map(|op| format!("{op:?}")).into_iter().chain(["bubble".to_owned()]));
+    run(500, 11, &batches(), |batches| {
+        for (op, words) in &batches {
+            corners.hit(&format!("{op:?}"), words.len() > 1);
+            corners.hit("bubble", words.iter().any(|word| word.0 > 0));
+        }
+        lanes_are_right(&batches, by_definition)
+    })
+    .unwrap();
+    corners.covered(100).unwrap();
 }
 
 #[test]
 fn long_runs_of_an_operation_give_the_same() {
     let word = (prop_oneof![9 => Just(0), 1 => 1..3u64], features(), binary32());
-    run(30, 12, &proptest::collection::vec(batch(word, 100..140), 1..3), |b| lanes_are_right(&b, by_definition)).unwrap();
+    run(30, 12, &proptest::collection::vec(batch(word, 100..140), 1..3), |b| {
+        lanes_are_right(&b, by_definition)
+    })
+    .unwrap();
 }
 
 #[test]
@@ -283,8 +305,13 @@ fn cases() -> impl Strategy<Value = Case> {
     let squares = (1..=8usize, 1..24usize).prop_flat_map(move |(units, groups)| {
         proptest::collection::vec(proptest::collection::vec(group(), groups), units)
     });
-    (squares, mean, eps, 0..3u64, any::<bool>())
-        .prop_map(|(squares, mean, eps, bubbles, before)| Case { squares, mean, eps, bubbles, before })
+    (squares, mean, eps, 0..3u64, any::<bool>()).prop_map(|(squares, mean, eps, bubbles, before)| Case {
+        squares,
+        mean,
+        eps,
+        bubbles,
+        before,
+    })
 }
 
 /// Scale of a unit, straight from the definition. `partials` is 8.
@@ -368,7 +395,19 @@ fn sums_are_right(case: &Case, partials: usize) -> Result<(), String> {
 
 #[test]
 fn sums_are_added_in_the_order_of_the_definition() {
-    run(1_000, 21, &cases(), |case| sums_are_right(&case, 8)).unwrap();
+    let corners =
+        Corners::of(["one unit", "all units", "partial sums twice", "partial sums absent", "again"]);
+    run(1_000, 21, &cases(), |case| {
+        let (units, groups) = (case.squares.len(), case.squares[0].len());
+        corners.hit("one unit", units == 1);
+        corners.hit("all units", units == 8);
+        corners.hit("partial sums twice", groups > 8);
+        corners.hit("partial sums absent", groups < 8);
+        corners.hit("again", case.before);
+        sums_are_right(&case, 8)
+    })
+    .unwrap();
+    corners.covered(50).unwrap();
 }
 
 #[test]

@@ -40,14 +40,14 @@ module command_unit
   input  logic                        write_ready_i,
   input  write_done_t                 write_done_i,
   // The units.
-  output logic [2:0]                  work_valid_o,           // load, stream, append
+  output logic [3:0]                  work_valid_o,           // load, stream, append, vector
   output logic [CommandIndexBits-1:0] work_index_o,
   output logic [7:0][63:0]            work_o,
-  input  logic [2:0]                  work_ready_i,
+  input  logic [3:0]                  work_ready_i,
   output logic [ScoreboardTokens-1:0] pending_o,
   input  logic [ScoreboardTokens-1:0] holds_i,                // commands in queues still wait for them
-  input  done_t [3:0]                 done_i,                 // load, stream, append, results
-  output logic [3:0]                  done_ready_o,
+  input  done_t [4:0]                 done_i,                 // load, stream, append, results, vector
+  output logic [4:0]                  done_ready_o,
   output activity_t                   activity_o
 );
 
@@ -56,7 +56,7 @@ module command_unit
   localparam int unsigned Flights = 32;
   localparam int unsigned Awaited = 8;
 
-  logic                  [2:0] work_valid_d, work_valid_q;
+  logic                  [3:0] work_valid_d, work_valid_q;
   logic [ScoreboardTokens-1:0] work_waits_d, work_waits_q;  // what the command that is offered waits for
   logic [CommandIndexBits-1:0] work_index_d, work_index_q;
   logic            [7:0][63:0] work_d, work_q;
@@ -67,7 +67,7 @@ module command_unit
   logic [CommandIndexBits-1:0] index;
   logic            [7:0][63:0] command;
   logic          [Flights-1:0] busy;
-  logic                  [4:0] done_ready;
+  logic                  [5:0] done_ready;
   logic [ScoreboardTokens-1:0] pending, claimed, released;
   logic                        written;  // all that is done
   logic                        take;
@@ -80,7 +80,7 @@ module command_unit
   command_head_t               head;
   command_destination_t        destination;
   logic                        nop, ends, tokens_free, work_free;
-  logic                  [2:0] target;
+  logic                  [3:0] target;
   assign head        = command[0];
   assign destination = command[2];
 
@@ -91,9 +91,10 @@ module command_unit
     nop  = head.opcode == 8'(OpcodeNop);
     ends = nop || status != 8'(StatusDone);
 
-    target = 3'b010;
-    if (head.opcode == 8'(OpcodeLoad)) target = 3'b001;
-    if (head.opcode == 8'(OpcodeAppend)) target = 3'b100;
+    target = 4'b0010;
+    if (head.opcode == 8'(OpcodeLoad)) target = 4'b0001;
+    if (head.opcode == 8'(OpcodeAppend)) target = 4'b0100;
+    if (head.opcode >= 8'(OpcodeEmbed)) target = 4'b1000;
 
     // What commands before it wait for is not given to it, in the queues or on the way there.
     tokens_free = (head.signal_tokens & (pending | holds_i | work_waits_q)) == '0;
@@ -102,7 +103,7 @@ module command_unit
 
     work_free = work_valid_q == '0 || (work_valid_q & work_ready_i) != '0;
     take      = fetch_valid && !busy[index[$clog2(Flights)-1:0]] && tokens_free &&
-                (ends ? done_ready[4] : work_free);
+                (ends ? done_ready[5] : work_free);
 
     work_valid_d = work_valid_q & ~work_ready_i;
     work_waits_d = work_valid_d == '0 ? '0 : work_waits_q;
@@ -125,7 +126,7 @@ module command_unit
     ended.index  = index;
 
     released = '0;
-    for (int unsigned c = 0; c < 4; c++) begin
+    for (int unsigned c = 0; c < 5; c++) begin
       if (done_i[c].valid && done_ready[c]) released |= done_i[c].tokens;
     end
 
@@ -172,7 +173,7 @@ module command_unit
   );
 
   completer #(
-    .Channels(5),
+    .Channels(6),
     .Flights (Flights),
     .Awaited (Awaited)
   ) u_completer (
@@ -221,7 +222,7 @@ module command_unit
   assign work_index_o   = work_index_q;
   assign work_o         = work_q;
   assign pending_o      = pending;
-  assign done_ready_o   = done_ready[3:0];
+  assign done_ready_o   = done_ready[4:0];
   assign activity_o     = activity_q;
 
   // What is offered is in flight.

@@ -3,7 +3,7 @@
 //
 // control      csr, command_unit, counters, a work_queue ahead of each unit that begins with a command
 // memory       memory_port: one AXI4 port for all
-// units        operand_loader, stream_unit, appender; array_unit behind the stream unit
+// units        operand_loader, stream_unit, appender, vector_unit; array_unit behind the stream unit
 // array        gemv_sequencer, attention_engine, result_buffer
 //
 // A soft reset holds all but the registers and the port in reset until nothing of theirs is on the port any more.
@@ -119,19 +119,20 @@ module core
     end
   end
 
-  // ---- the memory port: its clients are the stream; commands, loads, appends; results, appends, completions ----
+  // ---- the memory port: its clients are the stream; commands, loads, appends, vector; results, appends, completions,
+  // vector ----
   read_request_t                  stream_request;
   logic                           stream_request_ready, stream_ready;
   read_word_t                     stream_word;
   logic      [AxiBytes-1:0][7:0]  stream_data, read_data;
-  read_request_t            [2:0] read_request;
-  logic                     [2:0] read_request_ready, read_ready;
-  read_word_t               [2:0] read_word;
-  write_request_t           [2:0] write_request;
-  logic                     [2:0] write_request_ready, write_valid, write_ready;
-  logic [2:0][AxiBytes-1:0]       write_strobe;
-  logic [2:0][AxiBytes-1:0][7:0]  write_data;
-  write_done_t              [2:0] write_done;
+  read_request_t            [3:0] read_request;
+  logic                     [3:0] read_request_ready, read_ready;
+  read_word_t               [3:0] read_word;
+  write_request_t           [3:0] write_request;
+  logic                     [3:0] write_request_ready, write_valid, write_ready;
+  logic [3:0][AxiBytes-1:0]       write_strobe;
+  logic [3:0][AxiBytes-1:0][7:0]  write_data;
+  write_done_t              [3:0] write_done;
 
   memory_port #(
     .StreamDepth(512),
@@ -178,13 +179,13 @@ module core
   );
 
   // ---- commands ----
-  logic                     [2:0] work_valid, work_ready;  // load, stream, append
+  logic                     [3:0] work_valid, work_ready;  // load, stream, append, vector
   logic  [CommandIndexBits-1:0]   work_index;
   logic              [7:0][63:0]  work;
   logic  [ScoreboardTokens-1:0]   pending, array_holds, array_waiting;
-  logic [2:0][ScoreboardTokens-1:0] queue_holds, queue_waiting;
-  done_t                    [3:0] done;                    // load, stream, append, results
-  logic                     [3:0] done_ready;
+  logic [3:0][ScoreboardTokens-1:0] queue_holds, queue_waiting;
+  done_t                    [4:0] done;                    // load, stream, append, results, vector
+  logic                     [4:0] done_ready;
 
   command_unit #(
     .Rows,
@@ -221,16 +222,16 @@ module core
     .work_o               (work),
     .work_ready_i         (work_ready),
     .pending_o            (pending),
-    .holds_i              (queue_holds[0] | queue_holds[1] | queue_holds[2] | array_holds),
+    .holds_i              (queue_holds[0] | queue_holds[1] | queue_holds[2] | queue_holds[3] | array_holds),
     .done_i               (done),
     .done_ready_o         (done_ready),
     .activity_o           (activity_o[0])
   );
 
-  logic                [2:0]            front_valid, front_ready;
-  logic [2:0][CommandIndexBits-1:0]     front_index;
-  logic [2:0]         [7:0][63:0]       front;
-  for (genvar u = 0; u < 3; u++) begin : gen_queue
+  logic                [3:0]            front_valid, front_ready;
+  logic [3:0][CommandIndexBits-1:0]     front_index;
+  logic [3:0]         [7:0][63:0]       front;
+  for (genvar u = 0; u < 4; u++) begin : gen_queue
     work_queue #(
       .Depth(4),
       .Stage(0)
@@ -528,13 +529,41 @@ module core
     .activity_o           (activity_o[5])
   );
 
+  // ---- vector ----
+  logic vector_overflow;
+
+  vector_unit u_vector (
+    .clk_i,
+    .rst_ni               (units_rst_n),
+    .work_valid_i         (front_valid[3]),
+    .work_index_i         (front_index[3]),
+    .work_i               (front[3]),
+    .work_ready_o         (front_ready[3]),
+    .request_o            (read_request[3]),
+    .request_ready_i      (read_request_ready[3]),
+    .word_i               (read_word[3]),
+    .data_i               (read_data),
+    .word_ready_o         (read_ready[3]),
+    .write_request_o      (write_request[3]),
+    .write_request_ready_i(write_request_ready[3]),
+    .write_valid_o        (write_valid[3]),
+    .write_strobe_o       (write_strobe[3]),
+    .write_data_o         (write_data[3]),
+    .write_ready_i        (write_ready[3]),
+    .write_done_i         (write_done[3]),
+    .done_o               (done[4]),
+    .done_ready_i         (done_ready[4]),
+    .overflow_o           (vector_overflow),
+    .activity_o           (activity_o[6])
+  );
+
   // ---- counters ----
   logic [3:0]  events;
   logic [63:0] unit_counter;
   always_comb begin
     events[0] = stream_word.valid && stream_ready;
     events[1] = (read_word[0].valid && read_ready[0]) || (read_word[1].valid && read_ready[1])
-                || (read_word[2].valid && read_ready[2]);
+                || (read_word[2].valid && read_ready[2]) || (read_word[3].valid && read_ready[3]);
     events[2] = w_o.valid && w_ready_i;
     events[3] = write_done[2].valid;
   end
@@ -544,21 +573,23 @@ module core
     .clk_i,
     .rst_ni,
     .activity_i(activity_o),
-    .waiting_i (queue_waiting[0] | queue_waiting[1] | queue_waiting[2] | array_waiting),
+    .waiting_i (queue_waiting[0] | queue_waiting[1] | queue_waiting[2] | queue_waiting[3] | array_waiting),
     .event_i   (events),
     .select_i  (counter_select),
     .counter_o (unit_counter)
   );
 
-  // Behind the units' counters: codewords with wrong bits, and the flags of all rows.
+  // Behind the units' counters: codewords with wrong bits, the flags of all rows, and whether a result of the vector unit was
+  // beyond binary32.
   attention_flags_t flags;
   always_comb begin
     flags = '0;
     for (int unsigned r = 0; r < Rows; r++) flags |= flags_o[r];
     case (counter_select)
-      6'd23:   counter = 64'(errors_o.corrected);
-      6'd24:   counter = 64'(errors_o.uncorrectable);
-      6'd25:   counter = 64'(flags);
+      6'd26:   counter = 64'(errors_o.corrected);
+      6'd27:   counter = 64'(errors_o.uncorrectable);
+      6'd28:   counter = 64'(flags);
+      6'd29:   counter = 64'(vector_overflow);
       default: counter = unit_counter;
     endcase
   end

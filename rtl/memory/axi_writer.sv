@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes memory over AXI: takes requests of three clients in turn, splits them into bursts, gives their words in the order
+// Writes memory over AXI: takes requests of four clients in turn, splits them into bursts, gives their words in the order
 // of the bursts, one per cycle, and says when all bursts of a request are answered. The first burst of a request is on AW,
 // its first word on W, in the cycle after both are there. All bursts have ID 0, so their answers come in order. No burst
 // crosses a multiple of `BurstWords` words.
@@ -13,7 +13,7 @@ module axi_writer
   localparam int unsigned PlaceBits  = $clog2(Depth),
   localparam int unsigned BurstBits  = $clog2(BurstWords),
   localparam int unsigned OffsetBits = $clog2(AxiBytes),
-  localparam int unsigned Clients    = 3
+  localparam int unsigned Clients    = 4
 ) (
   input  logic                                            clk_i,
   input  logic                                            rst_ni,

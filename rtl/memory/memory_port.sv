@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The core's port to memory, AXI4: a stream of words with a reader of its own, three clients that share another, three that
+// The core's port to memory, AXI4: a stream of words with a reader of its own, four clients that share another, four that
 // write. On an idle port a request is on AR or AW 2 cycles after it was taken (the stream's after 1), a word that comes is
 // at its client 2 cycles later, a word to be written on W 2 cycles later. `flush_i` drops everything at any time; what AXI
 // was promised is kept: answers are swallowed, bursts to be written end with words that write nothing.
@@ -16,7 +16,7 @@ module memory_port
   parameter int unsigned WriteBurst,
   localparam int unsigned IdBits      = AxiIdBits - 1,  // each reader has half of the IDs
   localparam int unsigned AuxRequests = 16,             // requests that the shared reader may have
-  localparam int unsigned Clients     = 3
+  localparam int unsigned Clients     = 4
 ) (
   input  logic                                            clk_i,
   input  logic                                            rst_ni,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Three clients at one axi_reader: their requests in turn, each client its own words. A request is at the reader in the
+// Four clients at one axi_reader: their requests in turn, each client its own words. A request is at the reader in the
 // cycle after it was taken, if no other is; words are passed on in the same cycle.
 `include "tandem_assert.svh"
 
@@ -8,7 +8,7 @@ module read_arbiter
 #(
   parameter int unsigned Depth,  // requests that the reader may have: a power of two
   localparam int unsigned PlaceBits = $clog2(Depth),
-  localparam int unsigned Clients   = 3
+  localparam int unsigned Clients   = 4
 ) (
   input  logic                        clk_i,
   input  logic                        rst_ni,

@@ -157,6 +157,6 @@ module block_quantiser
   end
 
   // There is no infinity and no NaN.
-  `TANDEM_INVARIANT(INV_BLOCK_QUANTISER_1, !valid_q[0] || amax[30:FractionBits] != '1)
+  `TANDEM_INVARIANT(INV_MX_1, !valid_q[0] || amax[30:FractionBits] != '1)
 
 endmodule : block_quantiser

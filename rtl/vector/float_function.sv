@@ -17,7 +17,7 @@ module float_function
   localparam int unsigned SegmentBits = 7;
   localparam int unsigned PlaceBits   = 18;                          // within a segment
   localparam int unsigned RestBits    = FractionBits - SegmentBits;  // of a fraction, below its segment
-  localparam int unsigned ValueBits   = 30;                          // of a parabola: 1 to 2, 28 fraction bits
+  localparam int unsigned ValueBits   = 30;                          // of a parabola, 28 fraction bits
   localparam int unsigned SlopeBits   = 22;
   localparam int unsigned BendBits    = 15;
   localparam int unsigned LowBits     = ValueBits - 1 - SigBits;     // that rounding takes away

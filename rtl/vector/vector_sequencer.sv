@@ -579,8 +579,9 @@ module vector_sequencer
   `TANDEM_INVARIANT(INV_SEQUENCER_2, !work_valid_i || (work_i[0][23:16] != '0 &&
                     work_i[0][23:16] <= 8'(VectorUnits)))
   `TANDEM_INVARIANT(INV_SEQUENCER_3, !word_i.valid || (state_q != StateIdle && state_q != StateEnd))
-  `TANDEM_INVARIANT(INV_SEQUENCER_4, !side_step || word_i.first == (index_q == '0))
-  `TANDEM_INVARIANT(INV_SEQUENCER_5, !main_step || !(chunk_ends || (main_ends && !again)) || word_i.last)
-  `TANDEM_INVARIANT(INV_SEQUENCER_6, op_d == op_q || (!word_q.valid && !lanes_busy_i))
+  `TANDEM_INVARIANT(INV_SEQUENCER_4, !(word_i.valid && state_q == StateSide) ||
+                    word_i.first == (index_q == '0))
+  `TANDEM_INVARIANT(INV_SEQUENCER_5, !(word_i.valid && state_q == StateMain && may_issue) ||
+                    !(chunk_ends || (main_ends && !again)) || word_i.last)
 
 endmodule : vector_sequencer

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Test bench of the memory port: the stream and six clients against the memories of [`crate::memory`], whose rules are
+//! Test bench of the memory port: the stream and eight clients against the memories of [`crate::memory`], whose rules are
 //! checked on the port. Every client has addresses of its own, so what comes out does not depend on whose turn it was.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -56,7 +56,7 @@ pub struct At {
 pub enum Op {
     /// The stream or a client asks for words.
     Read {
-        /// 0 is the stream, 1 to 3 are the clients.
+        /// 0 is the stream, the others are the clients.
         source: usize,
         /// From where.
         at: At,
@@ -153,7 +153,7 @@ const CORNERS: [&str; 37] = [
 /// Bytes of the addresses that the stream and each client have.
 const REGION: u64 = 1 << 18;
 /// Bytes of memory: the stream, the clients that read, those that write.
-const MEMORY: u64 = 8 * REGION;
+const MEMORY: u64 = (2 * CLIENTS as u64 + 1) * REGION;
 /// The first region of those that write.
 const WRITERS: usize = CLIENTS + 1;
 /// The bit of an ID that the clients' bursts have.

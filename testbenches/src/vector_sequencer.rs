@@ -17,7 +17,7 @@ use tandem_model::link::types::LinkWord;
 use tandem_model::memory::types::{ReadRequest, ReadWord};
 use tandem_model::numerics::Float36;
 use tandem_model::vector::types::{Form, HeadsMode, LaneOp, VECTOR_UNITS, VectorWord};
-use tandem_model::vector::vector_sequencer::{Inputs, Outputs, VectorSequencer};
+use tandem_model::vector::vector_sequencer::{Inputs, Outputs, VectorSequencer, floats};
 
 use crate::bench::{Bench, Coverage, WrongAnswer};
 use crate::dut::{Dut, DutError};
@@ -93,6 +93,8 @@ const CORNERS: [&str; 35] = [
 
 /// Most words that are asked for and not taken.
 const ROOM: usize = 64;
+/// Cycles of a reduction of eight units.
+const REDUCTION: u64 = 103;
 /// Cycles without a word that mean that nothing comes any more.
 const PATIENCE: u64 = 5000;
 
@@ -607,7 +609,7 @@ impl<'a> Driver<'a> {
             request_ready_i: self.moves(0),
             lanes_busy_i: self.flights.iter().any(|f| f.out + if f.squared { 2 } else { 0 } > self.now),
             argmax_busy_i: self.argmax_until > self.now,
-            argmax_result_i: self.result,
+            argmax_result_i: floats(&self.result),
             sums_busy_i: self.sums_until > self.now,
             scales_i: self.scales,
             writer_ready_i: self.ready,
@@ -663,8 +665,10 @@ impl<'a> Driver<'a> {
         let want = (order.op, order.writes, order.argmax, order.unit, order.group);
         let same_tag = argmax && got.2 == want.2 && got.3 == want.3 && got.4 == want.4 || got == want;
         let hold = order.hold.is_none_or(|hold| hold == word.hold.0);
-        let operands = order.a == outputs.a_o && order.b.is_none_or(|b| b == outputs.b_o);
-        let angles = order.angles.is_none_or(|pair| pair == (outputs.cos_o, outputs.sin_o));
+        let operands = floats(&order.a) == outputs.a_o && order.b.is_none_or(|b| floats(&b) == outputs.b_o);
+        let angles = order
+            .angles
+            .is_none_or(|(cos, sin)| (floats(&cos), floats(&sin)) == (outputs.cos_o, outputs.sin_o));
         let scale = match order.scale {
             Scale::Any => true,
             Scale::One => outputs.scale_o == Float36::ONE,
@@ -741,7 +745,8 @@ impl<'a> Driver<'a> {
         if got != want || !self.flights.is_empty() || self.sums_until > self.now {
             return Err(wrong(format!("a reduction of {got:?}, expected {want:?}")));
         }
-        self.sums_until = self.now + 20 + self.below(60);
+        let lasts = if self.case.stalls == [0; 3] { REDUCTION } else { 20 + self.below(60) };
+        self.sums_until = self.now + lasts;
         let scales: [_; VECTOR_UNITS] =
             std::array::from_fn(|_| Float36::widen(u32::try_from(self.below(1 << 32)).expect("32 bits")));
         self.next_scales = Some(scales);
@@ -754,13 +759,12 @@ impl<'a> Driver<'a> {
         let Step::Direct { rows, line } = self.next_step("a word as it is")? else {
             return Err(wrong("the result of argmax ahead of its words".to_owned()));
         };
-        let mut want = self.result.bytes();
+        let mut want = floats(&self.result);
         for row in rows..VECTOR_UNITS {
-            want[4 * row..4 * row + 4].fill(0);
-            want[32 + 4 * row..36 + 4 * row].fill(0);
+            (want[row], want[VECTOR_UNITS + row]) = (Wide(0), Wide(0));
         }
         let busy = self.argmax_until > self.now || self.not_ready > 2;
-        if outputs.direct_line_o.0 != line || outputs.direct_data_o.bytes() != want || busy {
+        if outputs.direct_line_o.0 != line || outputs.direct_data_o != want || busy {
             return Err(wrong(format!(
                 "argmax writes {:x?} to {:x}",
                 outputs.direct_data_o, outputs.direct_line_o.0
@@ -994,14 +998,32 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// When the commands of a case were taken and issued.
+/// When a command was taken and issued that nothing holds up: of `rows` rows of `size` features, or of so many heads of 128,
+/// normed and rotated. Memory answers after `latency` cycles, a reduction takes 103.
 ///
 /// # Errors
 /// What the device or its answers had wrong.
-pub fn timings(case: &Case, dut: &mut dyn Dut<VectorSequencer>) -> Result<Vec<Timing>, DutError> {
-    let mut driver = Driver::new(case, dut);
+pub fn timing(
+    (opcode, rows, size): (u16, u64, u64),
+    latency: u8,
+    dut: &mut dyn Dut<VectorSequencer>,
+) -> Result<Timing, DutError> {
+    let case = Case { commands: Vec::new(), stalls: [0; 3], latency, errors: 0, reset_after: None, seed: 1 };
+    let mut work = Work::new(Command { opcode, seed: 1 });
+    work.rows = rows;
+    if opcode == OPCODE_HEADS {
+        work.wide = true;
+        work.count = size;
+        work.mode = HeadsMode { rotated: true, ..HeadsMode::default() };
+        work.int8 = false;
+    } else {
+        work.length = size;
+    }
+    work.encode();
+    let mut driver = Driver::new(&case, dut);
+    driver.waiting.push_back(work);
     driver.run(&mut Coverage::default())?;
-    Ok(driver.timings)
+    Ok(driver.timings[0])
 }
 
 impl Bench for SequencerBench {

@@ -406,8 +406,8 @@ fn commands_take_the_cycles_that_their_page_says() {
             write_request_ready_i: true,
             write_ready_i: true,
             write_done_i: WriteDone { valid: cycle == 13, error: false },
-            work_ready_i: [true; 3],
-            done_i: [done, Done::default(), Done::default(), Done::default()],
+            work_ready_i: [true; 4],
+            done_i: [done, Done::default(), Done::default(), Done::default(), Done::default()],
             ..command_unit::Inputs::default()
         });
     }

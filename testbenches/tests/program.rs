@@ -450,7 +450,7 @@ fn illegal_commands_are_refused_and_do_nothing() {
         let rows = byte(geometry.rows);
         let chunks = 32 * word(geometry.segments);
         let bad = [
-            (Command { opcode: 6, ..nop }, STATUS_OPCODE),
+            (Command { opcode: 14, ..nop }, STATUS_OPCODE),
             (Command { opcode: 255, ..nop }, STATUS_OPCODE),
             (Command { flags: reserved(1), ..nop }, STATUS_FIELD),
             (Command { flags: reserved(2), ..fill }, STATUS_FIELD),

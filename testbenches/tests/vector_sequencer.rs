@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use tandem_model::control::types::{OPCODE_ADD, OPCODE_HEADS, OPCODE_NORM};
 use tandem_model::vector::vector_sequencer::{Inputs, Outputs, VectorSequencer};
 use tandem_testbenches::property::{Limits, Outcome, check};
-use tandem_testbenches::vector_sequencer::{Case, SequencerBench};
+use tandem_testbenches::vector_sequencer::{Case, SequencerBench, Timing, timing};
 use tandem_testbenches::{Bench, Dut, DutError, ModelOnly};
 
 /// A fault in what the sequencer drives.
@@ -53,9 +54,9 @@ fn faults_of_every_kind_are_found() {
         ("group", |o| o.word_o.group.0 ^= 1),
         ("hold", |o| o.word_o.hold.0 ^= 1),
         ("hi", |o| o.word_o.hi = false),
-        ("a", |o| o.a_o.0[7].0 ^= 1 << 63),
-        ("b", |o| o.b_o.0[0].0 ^= 1),
-        ("cos", |o| o.cos_o.0[3].0 ^= 1),
+        ("a", |o| o.a_o[15].0 ^= 1 << 31),
+        ("b", |o| o.b_o[0].0 ^= 1),
+        ("cos", |o| o.cos_o[3].0 ^= 1),
         ("sin", |o| std::mem::swap(&mut o.sin_o, &mut o.cos_o)),
         ("write", |o| o.write_o = true),
         ("units", |o| o.units_o.0 ^= 1),
@@ -68,4 +69,22 @@ fn faults_of_every_kind_are_found() {
         let error = searched(fault, 300).failure.map(|failure| failure.error.to_string());
         assert!(error.is_some_and(|text| text.contains("differs from")), "{name}: not found");
     }
+}
+
+/// Commands that nothing holds up, on a memory that answers after 20 cycles.
+#[test]
+fn words_are_issued_in_so_many_cycles() {
+    let timing = |opcode, rows, size| {
+        let mut dut = ModelOnly { model: SequencerBench.model() };
+        timing((opcode, rows, size), 20, &mut dut).expect("nothing is wrong")
+    };
+    let command = |t: Timing| t.last_issue - t.taken;
+    // A word of weights per word of x, and per word of the sum two.
+    assert_eq!(command(timing(OPCODE_NORM, 1, 1024)), 64 + 64 + 23);
+    assert_eq!(command(timing(OPCODE_NORM, 8, 1024)), 64 + 512 + 23);
+    assert_eq!(command(timing(OPCODE_ADD, 1, 1024)), 64 + 64 + 23);
+    // Eight heads of 128, weights included: in, reduction, out. Sixteen: twice that.
+    let heads = |t: Timing| t.last_issue - t.first_word;
+    assert_eq!(heads(timing(OPCODE_HEADS, 1, 8)), 8 + 64 + 103 + 64 + 13);
+    assert_eq!(heads(timing(OPCODE_HEADS, 1, 16)), 8 + 2 * (64 + 103 + 64) + 39);
 }

@@ -8,6 +8,7 @@
 mod file;
 mod layout;
 mod pack;
+mod unpack;
 
 use std::path::Path;
 

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod broken;
+pub mod generated;
 
 use std::path::{Path, PathBuf};
 

@@ -2,10 +2,11 @@
 //! A command as the host writes it: 64 bytes, little end first, eight words of 64 bits.
 
 use super::types::{
-    CommandDestination, CommandFlags, CommandHead, CommandShape, CommandSource, MAX_ROWS, OPCODE_APPEND,
-    OPCODE_ATTEND, OPCODE_FILL, OPCODE_GEMV, OPCODE_LOAD, OPCODE_NOP, STATUS_ALIGNMENT, STATUS_BANK,
-    STATUS_BOUNDS, STATUS_COMPLETION_ERROR, STATUS_DONE, STATUS_FETCH_ERROR, STATUS_FIELD, STATUS_NO_KEYS,
-    STATUS_OPCODE, STATUS_OPERAND, STATUS_READ_ERROR, STATUS_WRITE_ERROR,
+    CommandDestination, CommandFlags, CommandHead, CommandShape, CommandSource, MAX_ROWS, OPCODE_ADD,
+    OPCODE_ANGLES, OPCODE_APPEND, OPCODE_ARGMAX, OPCODE_ATTEND, OPCODE_EMBED, OPCODE_FILL, OPCODE_GATE,
+    OPCODE_GEMV, OPCODE_HEADS, OPCODE_LOAD, OPCODE_NOP, OPCODE_NORM, OPCODE_QUANTISE, STATUS_ALIGNMENT,
+    STATUS_BANK, STATUS_BOUNDS, STATUS_COMPLETION_ERROR, STATUS_DONE, STATUS_FETCH_ERROR, STATUS_FIELD,
+    STATUS_INDEX, STATUS_NO_KEYS, STATUS_OPCODE, STATUS_OPERAND, STATUS_READ_ERROR, STATUS_WRITE_ERROR,
 };
 use crate::block::{Bits, Uint, Wide, low_u8, low_u16};
 
@@ -13,17 +14,25 @@ use crate::block::{Bits, Uint, Wide, low_u8, low_u16};
 pub const COMMAND_BYTES: usize = 64;
 
 /// Names of the opcodes, and their codes.
-pub const OPCODES: [(&str, u16); 6] = [
+pub const OPCODES: [(&str, u16); 14] = [
     ("nop", OPCODE_NOP),
     ("load", OPCODE_LOAD),
     ("gemv", OPCODE_GEMV),
     ("attend", OPCODE_ATTEND),
     ("append", OPCODE_APPEND),
     ("fill", OPCODE_FILL),
+    ("embed", OPCODE_EMBED),
+    ("add", OPCODE_ADD),
+    ("norm", OPCODE_NORM),
+    ("angles", OPCODE_ANGLES),
+    ("heads", OPCODE_HEADS),
+    ("gate", OPCODE_GATE),
+    ("quantise", OPCODE_QUANTISE),
+    ("argmax", OPCODE_ARGMAX),
 ];
 
 /// Names of the statuses, and their codes.
-pub const STATUSES: [(&str, u16); 12] = [
+pub const STATUSES: [(&str, u16); 13] = [
     ("done", STATUS_DONE),
     ("opcode", STATUS_OPCODE),
     ("field", STATUS_FIELD),
@@ -36,6 +45,7 @@ pub const STATUSES: [(&str, u16); 12] = [
     ("no_keys", STATUS_NO_KEYS),
     ("fetch_error", STATUS_FETCH_ERROR),
     ("completion_error", STATUS_COMPLETION_ERROR),
+    ("index", STATUS_INDEX),
 ];
 
 /// Name of a code of [`OPCODES`] or [`STATUSES`].
@@ -53,7 +63,7 @@ pub struct Command {
     pub flags: CommandFlags,
     /// Rows in use.
     pub rows: u8,
-    /// First chunk of x or q.
+    /// First chunk of x or q; of Heads the mode, of Quantise the tokens.
     pub operand: u8,
     /// Tokens that are waited for before it begins.
     pub wait_tokens: u16,
@@ -67,15 +77,44 @@ pub struct Command {
     pub destination: u64,
     /// Tokens that are waited for before the array takes it; it streams ahead of that.
     pub wait_array: u16,
-    /// Output features; keys; tokens; words.
+    /// Output features; keys; tokens; words; rows of a table; heads.
     pub count: u32,
-    /// Input features; window; first token.
+    /// Input features; window; first token; first feature.
     pub length: u32,
-    /// Of rows 0 to 7 in the session.
+    /// Of rows 0 to 7 in the session. Vector commands but Angles have other fields in their place:
+    /// [`Command::with_second`], [`Command::with_root`].
     pub positions: [u32; MAX_ROWS],
 }
 
 impl Command {
+    /// Address of a second source, 48 bits, of vector commands.
+    #[must_use]
+    pub fn second(&self) -> u64 {
+        u64::from(self.positions[0]) | u64::from(self.positions[1] & 0xffff) << 32
+    }
+
+    /// The same command with this second source, of which 48 bits count.
+    #[must_use]
+    pub fn with_second(mut self, address: u64) -> Self {
+        self.positions[0] = low_u32(address);
+        self.positions[1] = low_u32(address >> 32 & 0xffff);
+        self
+    }
+
+    /// What vector commands multiply a sum of squares with, and what they add to that: binary32.
+    #[must_use]
+    pub const fn root(&self) -> (u32, u32) {
+        (self.positions[2], self.positions[3])
+    }
+
+    /// The same command with this factor and this addend.
+    #[must_use]
+    pub const fn with_root(mut self, mean: u32, eps: u32) -> Self {
+        self.positions[2] = mean;
+        self.positions[3] = eps;
+        self
+    }
+
     /// The words, the lowest address first.
     #[must_use]
     pub fn words(&self) -> [u64; 8] {
@@ -205,6 +244,17 @@ mod tests {
             let flags = CommandFlags::from_bits(1 << bit);
             assert_eq!(Command { flags, ..command }.bytes()[1], 1 << bit);
         }
+    }
+
+    #[test]
+    fn vector_commands_have_other_fields_in_place_of_positions() {
+        let command =
+            Command::default().with_second(0xabcd_2524_2322_2120).with_root(0x2b2a_2928, 0x2f2e_2d2c);
+        let bytes = command.bytes();
+        let want: [u8; 16] =
+            [0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0, 0, 0x28, 0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x2e, 0x2f];
+        assert_eq!(bytes[32..48], want);
+        assert_eq!((command.second(), command.root()), (0x2524_2322_2120, (0x2b2a_2928, 0x2f2e_2d2c)));
     }
 
     #[test]

@@ -6,17 +6,17 @@ use super::completer::{self, CHANNELS, Completer};
 use super::scoreboard::{Scoreboard, Tokens};
 use super::types::{
     Activity, COMMAND_INDEX_BITS, CommandDestination, CommandHead, CoreError, Done, Doorbell, OPCODE_APPEND,
-    OPCODE_LOAD, OPCODE_NOP, STATUS_DONE, STATUS_FETCH_ERROR,
+    OPCODE_EMBED, OPCODE_LOAD, OPCODE_NOP, STATUS_DONE, STATUS_FETCH_ERROR,
 };
 use crate::array::Geometry;
 use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide};
 use crate::link::types::LinkWord;
 use crate::memory::types::{AXI_ADDRESS_BITS, ReadRequest, ReadWord, WriteDone, WriteRequest};
 
-/// Units that commands go to: load, stream, append.
-pub const TARGETS: usize = 3;
-/// Units that say when a command is done: those, and the results.
-pub const SOURCES: usize = 4;
+/// Units that commands go to: load, stream, append, vector.
+pub const TARGETS: usize = 4;
+/// Units that say when a command is done: load, stream, append, results, vector.
+pub const SOURCES: usize = 5;
 
 /// Fetches, checks and dispatches commands, and writes their completions.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ pub struct Inputs {
     pub work_ready_i: [bool; TARGETS],
     /// Commands in queues still wait for these tokens.
     pub holds_i: Tokens,
-    /// Commands that are done: load, stream, append, results.
+    /// Commands that are done: load, stream, append, results, vector.
     pub done_i: [Done; SOURCES],
 }
 
@@ -135,11 +135,13 @@ impl Taken {
     }
 
     fn target(&self) -> [bool; TARGETS] {
-        match self.head.opcode.0 {
-            OPCODE_LOAD => [true, false, false],
-            OPCODE_APPEND => [false, false, true],
-            _ => [false, true, false],
-        }
+        let target = match self.head.opcode.0 {
+            OPCODE_LOAD => 0,
+            OPCODE_APPEND => 2,
+            OPCODE_EMBED.. => 3,
+            _ => 1,
+        };
+        std::array::from_fn(|unit| unit == target)
     }
 }
 
@@ -217,7 +219,7 @@ impl Block for CommandUnit {
     fn outputs(&self) -> Outputs {
         let (write_valid_o, [head, dispatched, done]) = self.u_completer.write();
         let zero = Wide(0);
-        let [load, stream, append, results, _] = self.u_completer.done_ready();
+        let [load, stream, append, results, vector, _] = self.u_completer.done_ready();
         Outputs {
             consumer_o: self.u_fetch.index(),
             completion_o: self.u_completer.completion(),
@@ -233,7 +235,7 @@ impl Block for CommandUnit {
             work_index_o: self.work_index_q,
             work_o: self.work_q,
             pending_o: self.u_scoreboard.pending(),
-            done_ready_o: [load, stream, append, results],
+            done_ready_o: [load, stream, append, results, vector],
             activity_o: self.activity_q,
         }
     }

@@ -6,8 +6,8 @@ use crate::block::{Uint, Visit, Visitor, Wide, low_u16};
 use crate::memory::types::{AXI_ADDRESS_BITS, AXI_BYTES, WriteDone, WriteRequest};
 use crate::packed_struct;
 
-/// Who says that a command is done: load, stream, append, results, and the command unit itself.
-pub const CHANNELS: usize = 5;
+/// Who says that a command is done: load, stream, append, results, vector, and the command unit itself.
+pub const CHANNELS: usize = 6;
 /// Commands that may be dispatched and not done.
 pub const FLIGHTS: usize = 32;
 /// Completions that may be on their way.

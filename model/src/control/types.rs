@@ -16,8 +16,8 @@ pub const COMMAND_INDEX_BITS: u32 = 16;
 pub const COUNTER_SELECT_BITS: u32 = 6;
 /// Tokens of the scoreboard.
 pub const SCOREBOARD_TOKENS: usize = 16;
-/// Units that run beside each other: control, load, stream, array, append, results.
-pub const UNITS: usize = 6;
+/// Units that run beside each other: control, load, stream, array, append, results, vector.
+pub const UNITS: usize = 7;
 /// Most rows of an array: a command has a position for each.
 pub const MAX_ROWS: usize = 8;
 /// Chunks of stationary operands, x or q, that are kept: a chunk is what the array's lanes hold at a time.

@@ -10,7 +10,7 @@ use crate::compute::array_unit::{self, ArrayUnit};
 use crate::compute::gemv_sequencer::{self, GemvSequencer};
 use crate::compute::result_buffer::{self, ResultBuffer};
 use crate::compute::stream_unit::{self, StreamUnit};
-use crate::control::command_unit::{self, CommandUnit};
+use crate::control::command_unit::{self, CommandUnit, TARGETS};
 use crate::control::counters::{self, Counters};
 use crate::control::csr::{self, Csr};
 use crate::control::types::{
@@ -24,6 +24,7 @@ use crate::link::types::LinkWord;
 use crate::memory::memory_port::{self, MemoryPort};
 use crate::memory::types::{AxiAddress, AxiRead, AxiResponse, AxiWrite};
 use crate::sram::types::BankErrors;
+use crate::vector::vector_unit::{self, VectorUnit};
 
 /// Groups of results of a tile of a GEMV.
 const TILE_GROUPS: usize = PSUM_SLOTS / GROUP_FLOATS;
@@ -101,7 +102,7 @@ pub struct Core {
     pinned_q: bool,
     port: MemoryPort,
     command: CommandUnit,
-    queues: [WorkQueue; 3],
+    queues: [WorkQueue; TARGETS],
     loader: OperandLoader,
     appender: Appender,
     stream: StreamUnit,
@@ -109,6 +110,7 @@ pub struct Core {
     gemv: GemvSequencer,
     engine: AttentionEngine,
     results: ResultBuffer,
+    vector: VectorUnit,
     counters: Counters,
 }
 
@@ -117,7 +119,7 @@ struct Said {
     csr: csr::Outputs,
     port: memory_port::Outputs,
     command: command_unit::Outputs,
-    fronts: [Work; 3],
+    fronts: [Work; TARGETS],
     loader: operand_loader::Outputs,
     appender: appender::Outputs,
     stream: stream_unit::Outputs,
@@ -125,6 +127,7 @@ struct Said {
     gemv: gemv_sequencer::Outputs,
     engine: attention_engine::Outputs,
     results: result_buffer::Outputs,
+    vector: vector_unit::Outputs,
 }
 
 impl Said {
@@ -136,6 +139,7 @@ impl Said {
             self.array_unit.activity_o,
             self.appender.activity_o,
             self.results.activity_o,
+            self.vector.activity_o,
         ]
     }
 
@@ -164,6 +168,7 @@ impl Core {
             gemv: GemvSequencer::new(geometry),
             engine: AttentionEngine::new(geometry),
             results: ResultBuffer::new(geometry),
+            vector: VectorUnit::default(),
             counters: Counters::default(),
         }
     }
@@ -182,6 +187,7 @@ impl Core {
             gemv: self.gemv.outputs(),
             engine: self.engine.outputs(),
             results: self.results.outputs(),
+            vector: self.vector.outputs(),
         }
     }
 
@@ -206,29 +212,56 @@ impl Core {
         });
     }
 
-    /// The counter that is selected. Behind the units' counters: codewords with wrong bits, and the flags of all rows.
+    /// The counter that is selected. Behind the units' counters: codewords with wrong bits, the flags of all rows, and whether
+    /// a result of the vector unit was beyond binary32.
     fn counter(&self, said: &Said) -> Wide<64> {
         let flags = said.engine.flags_o.iter().fold(0, |all, flags| all | flags.to_bits());
         match said.csr.counter_select_o.0 {
-            23 => Wide(said.engine.errors_o.corrected.0.into()),
-            24 => Wide(said.engine.errors_o.uncorrectable.0.into()),
-            25 => Wide(flags),
+            26 => Wide(said.engine.errors_o.corrected.0.into()),
+            27 => Wide(said.engine.errors_o.uncorrectable.0.into()),
+            28 => Wide(flags),
+            29 => Wide(said.vector.overflow_o.into()),
             _ => self.counters.outputs().counter_o,
         }
     }
 
     fn clock_port(&mut self, i: &Inputs, said: &Said) {
-        let Said { command, loader, appender, stream, results, .. } = said;
+        let Said { command, loader, appender, stream, results, vector, .. } = said;
         self.port.clock(&memory_port::Inputs {
             flush_i: self.clearing_q,
             stream_request_i: stream.request_o,
             stream_ready_i: stream.word_ready_o,
-            read_request_i: [command.request_o, loader.request_o, appender.request_o],
-            read_ready_i: [command.word_ready_o, loader.word_ready_o, appender.word_ready_o],
-            write_request_i: [results.write_request_o, appender.write_request_o, command.write_request_o],
-            write_valid_i: [results.write_valid_o, appender.write_valid_o, command.write_valid_o],
-            write_strobe_i: [results.write_strobe_o, appender.write_strobe_o, command.write_strobe_o],
-            write_data_i: [results.write_data_o, appender.write_data_o, command.write_data_o],
+            read_request_i: [command.request_o, loader.request_o, appender.request_o, vector.request_o],
+            read_ready_i: [
+                command.word_ready_o,
+                loader.word_ready_o,
+                appender.word_ready_o,
+                vector.word_ready_o,
+            ],
+            write_request_i: [
+                results.write_request_o,
+                appender.write_request_o,
+                command.write_request_o,
+                vector.write_request_o,
+            ],
+            write_valid_i: [
+                results.write_valid_o,
+                appender.write_valid_o,
+                command.write_valid_o,
+                vector.write_valid_o,
+            ],
+            write_strobe_i: [
+                results.write_strobe_o,
+                appender.write_strobe_o,
+                command.write_strobe_o,
+                vector.write_strobe_o,
+            ],
+            write_data_i: [
+                results.write_data_o,
+                appender.write_data_o,
+                command.write_data_o,
+                vector.write_data_o,
+            ],
             ar_ready_i: i.ar_ready_i,
             r_i: i.r_i,
             r_data_i: i.r_data_i,
@@ -242,7 +275,8 @@ impl Core {
         let pending = said.command.pending_o;
         let waiting = self.queues.iter().map(|queue| queue.waiting(pending).0);
         let waiting = waiting.fold(self.array_unit.waiting(pending).0, |all, one| all | one);
-        let taken = [said.command.word_ready_o, said.loader.word_ready_o, said.appender.word_ready_o];
+        let Said { command, loader, appender, vector, .. } = said;
+        let taken = [command.word_ready_o, loader.word_ready_o, appender.word_ready_o, vector.word_ready_o];
         let read = said.port.read_word_o.iter().zip(taken).any(|(word, ready)| word.valid && ready);
         self.counters.clock(&counters::Inputs {
             activity_i: said.activity(),
@@ -277,13 +311,20 @@ impl Core {
             write_done_i: port.write_done_o[2],
             work_ready_i: std::array::from_fn(|u| self.queues[u].ready()),
             holds_i: Uint(holds),
-            done_i: [said.loader.done_o, said.stream.done_o, said.appender.done_o, said.results.done_o],
+            done_i: [
+                said.loader.done_o,
+                said.stream.done_o,
+                said.appender.done_o,
+                said.results.done_o,
+                said.vector.done_o,
+            ],
         });
     }
 
     fn clock_queues(&mut self, said: &Said) {
         let stream_ready = said.stream.work_ready_o && !said.array_unit.transit_o;
-        let ready = [said.loader.work_ready_o, stream_ready, said.appender.work_ready_o];
+        let ready =
+            [said.loader.work_ready_o, stream_ready, said.appender.work_ready_o, said.vector.work_ready_o];
         let Said { command, .. } = said;
         for (u, queue) in self.queues.iter_mut().enumerate() {
             let work =
@@ -314,6 +355,22 @@ impl Core {
             write_ready_i: port.write_ready_o[1],
             write_done_i: port.write_done_o[1],
             done_ready_i: command.done_ready_o[2],
+        });
+    }
+
+    fn clock_vector(&mut self, said: &Said) {
+        let Said { port, command, fronts, .. } = said;
+        self.vector.clock(&vector_unit::Inputs {
+            work_valid_i: fronts[3].valid,
+            work_index_i: fronts[3].index,
+            work_i: fronts[3].words,
+            request_ready_i: port.read_request_ready_o[3],
+            word_i: port.read_word_o[3],
+            data_i: port.read_data_o,
+            write_request_ready_i: port.write_request_ready_o[3],
+            write_ready_i: port.write_ready_o[3],
+            write_done_i: port.write_done_o[3],
+            done_ready_i: command.done_ready_o[4],
         });
     }
 
@@ -427,6 +484,7 @@ impl Core {
         self.gemv.reset();
         self.engine.reset();
         self.results.reset();
+        self.vector.reset();
     }
 }
 
@@ -478,6 +536,7 @@ impl Block for Core {
             self.clock_command(&said);
             self.clock_queues(&said);
             self.clock_dma(&said);
+            self.clock_vector(&said);
             self.clock_stream(&said);
             self.clock_array_unit(&said);
             self.clock_array(said);
@@ -539,6 +598,9 @@ impl Visit for Core {
         v.leave();
         v.enter("u_results", None);
         self.results.visit(v);
+        v.leave();
+        v.enter("u_vector", None);
+        self.vector.visit(v);
         v.leave();
         v.enter("u_counters", None);
         self.counters.visit(v);

@@ -9,7 +9,7 @@ pub mod types;
 pub mod write_queue;
 
 /// Clients of the port that share its auxiliary reads, and as many that share its writes.
-pub const CLIENTS: usize = 3;
+pub const CLIENTS: usize = 4;
 
 /// Whose turn it is of those that want something: the next behind the last one that had it.
 #[must_use]

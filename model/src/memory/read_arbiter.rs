@@ -10,7 +10,7 @@ const PLACE_BITS: u32 = 4;
 /// `Depth`: requests that the reader may have.
 const DEPTH: usize = 1 << PLACE_BITS;
 
-/// Three clients at one reader.
+/// Four clients at one reader.
 #[derive(Clone, Default, Debug)]
 pub struct ReadArbiter {
     /// By client: waits for the reader.

@@ -81,6 +81,17 @@ pub enum Kind {
     Argmax,
 }
 
+/// Where the heads of a Heads go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// Operand rows.
+    Rows,
+    /// K of token records.
+    Keys,
+    /// V of token records.
+    Values,
+}
+
 /// The fields of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fields {
@@ -255,6 +266,48 @@ impl Fields {
         if self.wide() { 128 } else { 64 }
     }
 
+    /// Heads: they are not normed.
+    #[must_use]
+    pub const fn plain(&self) -> bool {
+        self.operand & 1 == 1
+    }
+
+    /// Heads: they are rotated.
+    #[must_use]
+    pub const fn rotated(&self) -> bool {
+        self.operand >> 1 & 1 == 1
+    }
+
+    /// Heads: where they go. `None`: nowhere that there is.
+    #[must_use]
+    pub const fn target(&self) -> Option<Target> {
+        Some(match self.operand >> 2 {
+            0 => Target::Rows,
+            1 => Target::Keys,
+            2 => Target::Values,
+            _ => return None,
+        })
+    }
+
+    /// Quantise: heads of a token. `None`: the rows are not those of whole tokens.
+    #[must_use]
+    pub fn token_heads(&self) -> Option<usize> {
+        self.rows.is_multiple_of(self.operand).then(|| self.rows / self.operand.max(1))
+    }
+
+    /// Bytes of a row of operands with so many features.
+    #[must_use]
+    pub const fn row_bytes(features: u64) -> u64 {
+        (features / BLOCK as u64).next_multiple_of(64) + features.next_multiple_of(64)
+    }
+
+    /// Bytes of a token record: K and V in words, then a word of scales.
+    #[must_use]
+    pub const fn record_bytes(&self) -> u64 {
+        let half = if self.int8() { self.head_dim() } else { self.head_dim() / 2 };
+        2 * (half as u64).next_multiple_of(64) + 64
+    }
+
     /// The head's shape.
     #[must_use]
     pub fn shape(&self, segments: usize) -> Shape {
@@ -275,10 +328,12 @@ impl Fields {
         if !self.fields_are_good(kind, core) {
             return FIELD;
         }
-        if [self.source, self.destination].iter().any(|at| at % 64 != 0 || *at >= MOST_ADDRESS) {
+        let second = if kind == Kind::Angles { 0 } else { self.second() };
+        let addresses = [self.source, self.destination, if self.is_vector() { second } else { 0 }];
+        if addresses.iter().any(|at| at % 64 != 0 || *at >= MOST_ADDRESS) {
             return ALIGNMENT;
         }
-        if self.operand + self.chunks(kind, core) > CHUNKS {
+        if !self.is_vector() && self.operand + self.chunks(kind, core) > CHUNKS {
             return OPERAND;
         }
         if self.bank as u64 + self.bank_words(kind, core) > core.bank_words as u64 {
@@ -289,6 +344,56 @@ impl Fields {
             return BOUNDS;
         }
         DONE
+    }
+
+    /// It is for the vector unit.
+    const fn is_vector(&self) -> bool {
+        self.opcode > 5
+    }
+
+    /// The same of those of the vector unit, but for what all commands share.
+    fn vector_fields_are_good(&self, kind: Kind, core: &Core) -> bool {
+        let features = |n: u64| (1..MOST).contains(&n) && n.is_multiple_of(BLOCK as u64);
+        let count = |most: u64| self.count > 0 && self.count < most;
+        // Flags beside `notify`; operand; count; length.
+        let (flags, operand, count, length) = match kind {
+            Kind::Embed => (0, self.operand == 0, count(MOST), features(self.length)),
+            Kind::Add | Kind::Norm | Kind::Gate => {
+                (0, self.operand == 0, self.count == 0, features(self.length))
+            }
+            Kind::Angles => (0b100, self.operand == 0, self.count == 0, self.length == 0),
+            Kind::Heads => {
+                let rows = self.target() == Some(Target::Rows);
+                let mode = self.target().is_some() && !(rows && self.int8());
+                (0b110, mode, count(1 << 16), self.length == 0)
+            }
+            Kind::Quantise => {
+                let heads = self.token_heads().filter(|_| self.operand > 0);
+                let end = self.length + (heads.unwrap_or(0) * self.head_dim()) as u64;
+                let whole = self.length.is_multiple_of(self.head_dim() as u64) && end <= self.count;
+                (0b100, heads.is_some(), features(self.count), whole)
+            }
+            Kind::Argmax => (0, self.operand == 0, count(MOST), self.length == 0),
+            _ => return false,
+        };
+        let two = matches!(kind, Kind::Embed | Kind::Add | Kind::Norm | Kind::Heads | Kind::Gate);
+        let root = matches!(kind, Kind::Embed | Kind::Add) || (kind == Kind::Heads && !self.plain());
+        let rest = if kind == Kind::Angles {
+            let (used, others) = self.positions.split_at(self.rows.min(8));
+            self.destination == 0 && used.iter().all(|&p| p < MOST) && others.iter().all(|&p| p == 0)
+        } else {
+            self.positions[1] >> 16 == 0
+                && (two || self.second() == 0)
+                && (root || (self.mean(), self.eps()) == (0, 0))
+                && self.positions[4..].iter().all(|&p| p == 0)
+        };
+        (1..=core.rows.min(8)).contains(&self.rows)
+            && self.flags & !(flags | 1) == 0
+            && operand
+            && count
+            && length
+            && rest
+            && (self.bank, self.wait_array) == (0, 0)
     }
 
     /// All fields have values that they may have; those that have no meaning are 0.
@@ -342,7 +447,7 @@ impl Fields {
                     && zero(&[self.rows as u64, operand, destination, wait, self.length])
                     && positions(0)
             }
-            _ => true,
+            _ => self.vector_fields_are_good(kind, core),
         }
     }
 
@@ -374,6 +479,8 @@ impl Fields {
             let words = features.div_ceil(16) * self.rows as u64;
             self.destination..self.destination + 64 * words
         };
+        let bytes = |bytes: u64| Some(self.destination..self.destination + bytes);
+        let rows = self.rows as u64;
         match kind {
             Kind::Gemv => Some(results(self.count)),
             Kind::Attend => Some(results(if self.wide() { 128 } else { 64 })),
@@ -384,7 +491,18 @@ impl Fields {
                 let (first, last) = (tile(self.length), tile(self.length + self.count - 1));
                 Some(self.destination + first * bytes..self.destination + (last + 1) * bytes)
             }
-            _ => None,
+            Kind::Embed | Kind::Add => Some(results(self.length)),
+            Kind::Norm | Kind::Gate => bytes(rows * Self::row_bytes(self.length)),
+            Kind::Heads => {
+                let head = match self.target()? {
+                    Target::Rows => 64 + self.head_dim() as u64,
+                    Target::Keys | Target::Values => self.record_bytes(),
+                };
+                bytes(self.count * rows * head)
+            }
+            Kind::Quantise => bytes(self.operand as u64 * Self::row_bytes(self.count)),
+            Kind::Argmax => bytes(64),
+            Kind::Nop | Kind::Load | Kind::Fill | Kind::Angles => None,
         }
     }
 }

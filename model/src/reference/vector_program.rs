@@ -3,7 +3,7 @@
 
 use crate::numerics::{Float36, MxFp4Block, MxInt8Block};
 
-use super::command::{BLOCK, DONE, Fields, INDEX, Kind};
+use super::command::{BLOCK, DONE, Fields, INDEX, Kind, Target};
 use super::image::{Image, WORD_BYTES};
 use super::program::{Bytes, GROUP_FLOATS, Undefined, WORD, ended, undefined};
 use super::vector;
@@ -33,14 +33,6 @@ pub struct Vector {
 #[derive(Default)]
 struct Writes {
     runs: Vec<(u64, Vec<u8>)>,
-}
-
-/// How heads are stored.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Target {
-    Operands,
-    Keys,
-    Values,
 }
 
 impl Vector {
@@ -133,12 +125,8 @@ impl Vector {
 
     fn heads(&mut self, fields: &Fields, reader: &mut Reader<'_>) -> Result<Writes, Undefined> {
         let (dim, heads, tokens) = (fields.head_dim(), size(fields.count), fields.rows);
-        let (plain, rotate) = (fields.operand & 1 == 1, fields.operand >> 1 & 1 == 1);
-        let target = match fields.operand >> 2 {
-            0 => Target::Operands,
-            1 => Target::Keys,
-            _ => Target::Values,
-        };
+        let (plain, rotate) = (fields.plain(), fields.rotated());
+        let target = fields.target().unwrap_or(Target::Values);
         let weights = reader.floats(fields.second(), dim)?;
         let rows = reader.results(fields.source, heads * dim, tokens)?;
         let mut writes = Writes::default();
@@ -255,7 +243,7 @@ impl Writes {
     fn head(&mut self, fields: &Fields, target: Target, number: usize, values: &[u32]) {
         let dim = fields.head_dim();
         let at = |size: usize, offset: usize| fields.destination + (number * size + offset) as u64;
-        if target == Target::Operands {
+        if target == Target::Rows {
             let row = WORD_BYTES + dim;
             self.int8(at(row, 0), at(row, WORD_BYTES), &vector::mxint8_blocks(values));
             return;

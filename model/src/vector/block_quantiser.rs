@@ -94,7 +94,7 @@ impl BlockQuantiser {
             self.read_q = *values;
             self.maxima_q = quantise::maxima(values);
             let finite = self.maxima_q.iter().all(|&magnitude| magnitude < f32::INFINITY.to_bits());
-            assert!(finite, "INV-BLOCK-QUANTISER-1: a value is an infinity or a NaN");
+            assert!(finite, "INV-MX-1: a value is an infinity or a NaN");
         }
         self.valid_q = [block.is_some(), self.valid_q[0], self.valid_q[1]];
     }

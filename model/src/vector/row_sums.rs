@@ -3,9 +3,7 @@
 
 use super::float_function::FloatFunction;
 use super::float_product::FloatProduct;
-use super::types::{
-    FUNCTION_LATENCY, Function, PARTIAL_SUMS, PRODUCT_LATENCY, VECTOR_UNITS, VectorWord,
-};
+use super::types::{FUNCTION_LATENCY, Function, PARTIAL_SUMS, PRODUCT_LATENCY, VECTOR_UNITS, VectorWord};
 use super::vector_lane::widen;
 use crate::array::float_add::FloatAdd;
 use crate::array::types::FLOAT_LATENCY;
@@ -157,9 +155,7 @@ impl RowSums {
     }
 
     fn reducing(&self) -> bool {
-        self.active_q
-            || self.tag_q.iter().any(|tag| tag.last)
-            || self.scale_tag_q.iter().any(|tag| tag.valid)
+        self.active_q || self.tag_q.iter().any(|tag| tag.last) || self.scale_tag_q.iter().any(|tag| tag.valid)
     }
 
     /// A partial sum of a lane, +0 if it has not been written since the last clear.
@@ -168,7 +164,12 @@ impl RowSums {
     }
 
     /// What the adders of all lanes are given. Upper lanes are folded onto lower ones.
-    fn terms(&self, own: Address, partner: Address, squares: &[Float36; GROUP_FLOATS]) -> [(Float36, Float36); GROUP_FLOATS] {
+    fn terms(
+        &self,
+        own: Address,
+        partner: Address,
+        squares: &[Float36; GROUP_FLOATS],
+    ) -> [(Float36, Float36); GROUP_FLOATS] {
         let (own, partner) = (own.index(), partner.index());
         let distance = (GROUP_FLOATS / 2) >> self.step_q.0.saturating_sub(FIRST_FOLD);
         std::array::from_fn(|lane| {
@@ -227,8 +228,11 @@ impl Block for RowSums {
 
         let (own, partner) = if self.active_q {
             let half = LAST_PARTIAL.div_ceil(2) >> self.step_q.0;
-            let partner = Uint(self.partial_q.0 + half & LAST_PARTIAL);
-            (Address { unit: self.unit_q, partial: self.partial_q }, Address { unit: self.unit_q, partial: partner })
+            let partner = Uint((self.partial_q.0 + half) & LAST_PARTIAL);
+            (
+                Address { unit: self.unit_q, partial: self.partial_q },
+                Address { unit: self.unit_q, partial: partner },
+            )
         } else {
             let partial = Uint(i.word_i.group.0 & LAST_PARTIAL);
             (Address { unit: i.word_i.unit, partial }, Address::default())
@@ -254,7 +258,8 @@ impl Block for RowSums {
         let sum = if unit_sum { self.adders[0].sum().value } else { Float36::ZERO };
         self.product.advance(sum, widen(self.mean_q.0));
         self.scale_tag_q.copy_within(..SCALE_STAGES - 1, 1);
-        self.scale_tag_q[0] = if unit_sum { ScaleTag { valid: true, unit: given.address.unit } } else { ScaleTag::default() };
+        self.scale_tag_q[0] =
+            if unit_sum { ScaleTag { valid: true, unit: given.address.unit } } else { ScaleTag::default() };
 
         // Sums. What is written now is read in the next cycle at the earliest.
         let terms = if enter { self.terms(own, partner, &i.square_i) } else { Default::default() };
@@ -281,7 +286,7 @@ impl Block for RowSums {
         }
         if i.reduce_i {
             self.active_q = true;
-            self.last_unit_q = Uint(i.units_i.0 - 1 & 7);
+            self.last_unit_q = Uint((i.units_i.0 - 1) & 7);
             (self.mean_q, self.eps_q) = (i.mean_i, i.eps_i);
         }
     }

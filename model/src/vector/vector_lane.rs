@@ -171,12 +171,9 @@ impl VectorLane {
         match i.op_i {
             LaneOp::Copy => Wires { copy: a(), fourth: (y, y), ..Wires::default() },
             LaneOp::Add => Wires { add: (a(), b()), fourth: (y, y), ..Wires::default() },
-            LaneOp::Scale => Wires {
-                first: (a(), i.scale_i),
-                second: (first(), last_b()),
-                b: i.b_i.0,
-                ..Wires::default()
-            },
+            LaneOp::Scale => {
+                Wires { first: (a(), i.scale_i), second: (first(), last_b()), b: i.b_i.0, ..Wires::default() }
+            }
             LaneOp::Rotate => {
                 // In the cycle in which z_q[0] is a pair's lo, its hi is `second`; in the next one z_q[0] is hi, z_q[1] lo.
                 let is_hi = |stage: usize| self.hi_q.0 >> (stage - 1) & 1 == 1;

@@ -8,8 +8,8 @@ use super::vector_reader::{self, VectorReader};
 use crate::block::{Bits, Block, Format, Uint, Visit, Visitor, Wide, further, low_u16};
 use crate::control::types::{
     Activity, COMMAND_INDEX_BITS, CommandDestination, CommandHead, CommandShape, Done, FEATURE_BITS,
-    OPCODE_ADD, OPCODE_ANGLES, OPCODE_ARGMAX, OPCODE_EMBED, OPCODE_GATE, OPCODE_HEADS, OPCODE_NORM,
-    OPCODE_QUANTISE, STATUS_DONE, STATUS_INDEX, STATUS_READ_ERROR, STATUS_WRITE_ERROR,
+    GROUP_FLOATS, OPCODE_ADD, OPCODE_ANGLES, OPCODE_ARGMAX, OPCODE_EMBED, OPCODE_GATE, OPCODE_HEADS,
+    OPCODE_NORM, OPCODE_QUANTISE, STATUS_DONE, STATUS_INDEX, STATUS_READ_ERROR, STATUS_WRITE_ERROR,
 };
 use crate::control::work_queue::WorkWords;
 use crate::link::types::LinkWord;
@@ -19,7 +19,16 @@ use crate::numerics::Float36;
 /// Bits of the number of heads times rows.
 const UNITS_BITS: u32 = 19;
 /// 16 times 1.0.
-const ONES: LinkWord = LinkWord([Wide(0x3f80_0000_3f80_0000); 8]);
+const ONES: Floats = [Wide(0x3f80_0000); GROUP_FLOATS];
+
+/// 16 binary32 numbers.
+type Floats = [Wide<32>; GROUP_FLOATS];
+
+/// The floats of a word of memory.
+#[must_use]
+pub fn floats(word: &LinkWord) -> Floats {
+    std::array::from_fn(|l| Wide::from_bits(word.0[l / 2].0 >> (32 * (l % 2))))
+}
 
 /// What is being done for the command.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -105,10 +114,10 @@ pub struct VectorSequencer {
     op_q: LaneOp,
     write_q: bool,
     word_q: VectorWord,
-    a_q: LinkWord,
-    b_q: LinkWord,
-    cos_q: LinkWord,
-    sin_q: LinkWord,
+    a_q: Floats,
+    b_q: Floats,
+    cos_q: Floats,
+    sin_q: Floats,
     scale_q: Float36,
     start_q: bool,
     clear_q: bool,
@@ -141,7 +150,7 @@ pub struct Inputs {
     /// Something is in argmax.
     pub argmax_busy_i: bool,
     /// By row its index, then by row its value.
-    pub argmax_result_i: LinkWord,
+    pub argmax_result_i: Floats,
     /// Something is in the sums, or a reduction is on its way.
     pub sums_busy_i: bool,
     /// By unit: the last reduction's.
@@ -170,13 +179,13 @@ pub struct Outputs {
     /// A word for the lanes.
     pub word_o: VectorWord,
     /// Its first operand, or the word for argmax.
-    pub a_o: LinkWord,
+    pub a_o: Floats,
     /// Its second operand.
-    pub b_o: LinkWord,
+    pub b_o: Floats,
     /// Cosines of its pair.
-    pub cos_o: LinkWord,
+    pub cos_o: Floats,
     /// Sines of its pair.
-    pub sin_o: LinkWord,
+    pub sin_o: Floats,
     /// Scale of its unit.
     pub scale_o: Float36,
     /// What comes out of the lanes is written.
@@ -212,7 +221,7 @@ pub struct Outputs {
     /// There.
     pub direct_line_o: Wide<LINE_BITS>,
     /// The word.
-    pub direct_data_o: LinkWord,
+    pub direct_data_o: Floats,
     /// A command is done.
     pub done_o: Done,
     /// What the unit does.
@@ -337,20 +346,21 @@ impl VectorSequencer {
         };
         self.b_q = ONES;
         if turn {
-            self.a_q = self.memory.batch(at.batch_address_i.0);
-            self.b_q = self.memory.chunk(chunk);
+            self.a_q = floats(&self.memory.batch(at.batch_address_i.0));
+            self.b_q = floats(&self.memory.chunk(chunk));
         } else if self.pairs_weights() {
-            (self.a_q, self.b_q) = (self.memory.chunk(chunk), i.data_i);
+            (self.a_q, self.b_q) = (floats(&self.memory.chunk(chunk)), floats(&i.data_i));
         } else {
-            self.a_q = i.data_i;
+            self.a_q = floats(&i.data_i);
             if norm {
-                self.b_q = self.memory.chunk(chunk);
+                self.b_q = floats(&self.memory.chunk(chunk));
             }
         }
         let scaled = norm || (turn && !self.mode_q.plain);
         self.scale_q = if scaled { i.scales_i[usize::from(unit)] } else { Float36::ONE };
         if turn && self.mode_q.rotated {
-            (self.cos_q, self.sin_q) = self.memory.angles(at.angles_address_i.0);
+            let (cosines, sines) = self.memory.angles(at.angles_address_i.0);
+            (self.cos_q, self.sin_q) = (floats(&cosines), floats(&sines));
         }
     }
 
@@ -440,9 +450,7 @@ impl VectorSequencer {
                 self.direct_q = true;
                 self.a_q = i.argmax_result_i;
                 for row in usize::from(self.rows_q.0)..VECTOR_UNITS {
-                    for float in [row, VECTOR_UNITS + row] {
-                        self.a_q.0[float / 2].0 &= u64::from(u32::MAX) << (32 * (1 - float % 2));
-                    }
+                    (self.a_q[row], self.a_q[VECTOR_UNITS + row]) = (Wide(0), Wide(0));
                 }
                 self.state_q = State::End;
             }
@@ -586,7 +594,7 @@ impl Block for VectorSequencer {
             return;
         }
 
-        let (state, op, was_issued) = (self.state_q, self.op_q, self.word_q.valid);
+        let state = self.state_q;
         let side = state == State::Side && i.word_i.valid;
         let main = state == State::Main && i.word_i.valid && may_issue;
         let turn = state == State::Turn && (self.half_q || self.writer_ready_q);
@@ -641,8 +649,6 @@ impl Block for VectorSequencer {
         if take {
             self.take_work(i.work_index_i, &i.work_i);
         }
-        let may_change = !was_issued && !i.lanes_busy_i;
-        assert!(self.op_q == op || may_change, "INV_SEQUENCER_6");
 
         self.writer_ready_q = i.writer_ready_i;
         if memory.chunk_write_i || main {
@@ -703,10 +709,10 @@ impl Visit for VectorSequencer {
         v.bits("op_q", &mut self.op_q);
         v.bits("write_q", &mut self.write_q);
         v.bits("word_q", &mut self.word_q);
-        v.packed("a_q", &mut self.a_q.0);
-        v.packed("b_q", &mut self.b_q.0);
-        v.packed("cos_q", &mut self.cos_q.0);
-        v.packed("sin_q", &mut self.sin_q.0);
+        v.packed("a_q", &mut self.a_q);
+        v.packed("b_q", &mut self.b_q);
+        v.packed("cos_q", &mut self.cos_q);
+        v.packed("sin_q", &mut self.sin_q);
         v.bits("scale_q", &mut self.scale_q);
         v.bits("start_q", &mut self.start_q);
         v.bits("clear_q", &mut self.clear_q);
@@ -736,7 +742,7 @@ impl Visit for Inputs {
         v.packed("data_i", &mut self.data_i.0);
         v.bits("lanes_busy_i", &mut self.lanes_busy_i);
         v.bits("argmax_busy_i", &mut self.argmax_busy_i);
-        v.packed("argmax_result_i", &mut self.argmax_result_i.0);
+        v.packed("argmax_result_i", &mut self.argmax_result_i);
         v.bits("sums_busy_i", &mut self.sums_busy_i);
         v.packed("scales_i", &mut self.scales_i);
         v.bits("writer_ready_i", &mut self.writer_ready_i);
@@ -753,10 +759,10 @@ impl Visit for Outputs {
         v.bits("word_ready_o", &mut self.word_ready_o);
         v.bits("op_o", &mut self.op_o);
         v.bits("word_o", &mut self.word_o);
-        v.packed("a_o", &mut self.a_o.0);
-        v.packed("b_o", &mut self.b_o.0);
-        v.packed("cos_o", &mut self.cos_o.0);
-        v.packed("sin_o", &mut self.sin_o.0);
+        v.packed("a_o", &mut self.a_o);
+        v.packed("b_o", &mut self.b_o);
+        v.packed("cos_o", &mut self.cos_o);
+        v.packed("sin_o", &mut self.sin_o);
         v.bits("scale_o", &mut self.scale_o);
         v.bits("write_o", &mut self.write_o);
         v.bits("argmax_word_o", &mut self.argmax_word_o);
@@ -774,7 +780,7 @@ impl Visit for Outputs {
         v.bits("place_scales_o", &mut self.place_scales_o);
         v.bits("direct_valid_o", &mut self.direct_valid_o);
         v.bits("direct_line_o", &mut self.direct_line_o);
-        v.packed("direct_data_o", &mut self.direct_data_o.0);
+        v.packed("direct_data_o", &mut self.direct_data_o);
         v.bits("done_o", &mut self.done_o);
         v.bits("activity_o", &mut self.activity_o);
     }

@@ -12,9 +12,9 @@ use tandem_model::block::{Bits, Uint, Wide, low_u16};
 use tandem_model::control::command_unit::{CommandUnit, Inputs, Outputs, SOURCES, TARGETS};
 use tandem_model::control::completer::FLIGHTS;
 use tandem_model::control::types::{
-    Done, Doorbell, OPCODE_APPEND, OPCODE_FILL, OPCODE_LOAD, OPCODE_NOP, STATUS_ALIGNMENT, STATUS_BANK,
-    STATUS_BOUNDS, STATUS_COMPLETION_ERROR, STATUS_DONE, STATUS_FETCH_ERROR, STATUS_FIELD, STATUS_OPCODE,
-    STATUS_OPERAND, STATUS_READ_ERROR,
+    Done, Doorbell, OPCODE_APPEND, OPCODE_EMBED, OPCODE_FILL, OPCODE_LOAD, OPCODE_NOP, STATUS_ALIGNMENT,
+    STATUS_BANK, STATUS_BOUNDS, STATUS_COMPLETION_ERROR, STATUS_DONE, STATUS_FETCH_ERROR, STATUS_FIELD,
+    STATUS_OPCODE, STATUS_OPERAND, STATUS_READ_ERROR,
 };
 use tandem_model::link::types::LinkWord;
 use tandem_model::memory::types::{ReadRequest, ReadWord, WriteDone};
@@ -77,7 +77,7 @@ pub struct Case {
     pub seed: u64,
 }
 
-const CORNERS: [&str; 36] = [
+const CORNERS: [&str; 46] = [
     "unknown opcode",
     "wrong field",
     "wrong address",
@@ -114,6 +114,16 @@ const CORNERS: [&str; 36] = [
     "command fails in its unit",
     "commands in 4 clocks in a row",
     "reset with commands in flight",
+    "good embed",
+    "good add",
+    "good norm",
+    "good angles",
+    "good heads",
+    "good gate",
+    "good quantise",
+    "good argmax",
+    "vector command writes up to the limit",
+    "vector command writes one word beyond the limit",
 ];
 
 /// Clocks in which something must happen.
@@ -151,6 +161,7 @@ impl Entry {
         (self.status == STATUS_DONE && opcode != OPCODE_NOP).then_some(match opcode {
             OPCODE_LOAD => 0,
             OPCODE_APPEND => 2,
+            OPCODE_EMBED.. => 3,
             _ => 1,
         })
     }
@@ -356,6 +367,12 @@ impl<'a> Driver<'a> {
         let margins = entry.command.margins(self.geometry, &self.bounds);
         let word = i128::from(WORD);
         let done = entry.status == STATUS_DONE;
+        if let Some(vector) = low_u16(entry.opcode).checked_sub(OPCODE_EMBED) {
+            coverage.hit_if(done, CORNERS[(36 + usize::from(vector)).min(43)]);
+            coverage.hit_if(done && margins.limit == Some(0), CORNERS[44]);
+            let beyond = entry.status == STATUS_BOUNDS && margins.limit == Some(-word);
+            coverage.hit_if(beyond, CORNERS[45]);
+        }
         coverage.hit_if(done && margins.chunks == Some(0), CORNERS[7]);
         coverage.hit_if(entry.status == STATUS_OPERAND && margins.chunks == Some(-1), CORNERS[8]);
         coverage.hit_if(done && margins.bank == Some(0), CORNERS[9]);
@@ -543,6 +560,7 @@ impl<'a> Driver<'a> {
                 OPCODE_LOAD => 0,
                 OPCODE_APPEND => 2,
                 OPCODE_FILL => 1,
+                OPCODE_EMBED.. => 4,
                 _ if fails => 1,
                 _ => 3,
             };

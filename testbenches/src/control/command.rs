@@ -6,9 +6,10 @@ use std::ops::Range;
 use tandem_model::array::Geometry;
 use tandem_model::block::{Wide, low_u16};
 use tandem_model::control::types::{
-    MAX_ROWS, OPCODE_APPEND, OPCODE_ATTEND, OPCODE_FILL, OPCODE_GEMV, OPCODE_LOAD, OPCODE_NOP,
-    OPERAND_CHUNKS, STATUS_ALIGNMENT, STATUS_BANK, STATUS_BOUNDS, STATUS_DONE, STATUS_FIELD, STATUS_OPCODE,
-    STATUS_OPERAND,
+    MAX_ROWS, OPCODE_ADD, OPCODE_ANGLES, OPCODE_APPEND, OPCODE_ARGMAX, OPCODE_ATTEND, OPCODE_EMBED,
+    OPCODE_FILL, OPCODE_GATE, OPCODE_GEMV, OPCODE_HEADS, OPCODE_LOAD, OPCODE_NOP, OPCODE_NORM,
+    OPCODE_QUANTISE, OPERAND_CHUNKS, STATUS_ALIGNMENT, STATUS_BANK, STATUS_BOUNDS, STATUS_DONE, STATUS_FIELD,
+    STATUS_OPCODE, STATUS_OPERAND,
 };
 use tandem_model::link::types::LinkWord;
 
@@ -20,6 +21,8 @@ const WIDE: u64 = 4;
 const CAUSAL: u64 = 8;
 const RESIDENT: u64 = 16;
 const GROUPED: u64 = 32;
+/// Of the operand field of Heads: no norm; then whether it is rotated, and in the next two bits where it goes.
+const PLAIN: u64 = 1;
 
 /// Bytes of a word of memory.
 pub const WORD: u64 = 64;
@@ -39,6 +42,7 @@ pub struct Command {
     pub wait_array: u16,
     pub count: u64,
     pub length: u64,
+    /// Vector commands but Angles have in the first two a second source, in the next two numbers.
     pub positions: [u64; MAX_ROWS],
 }
 
@@ -46,10 +50,33 @@ pub struct Command {
 struct Uses {
     flags: u64,
     rows: bool,
+    operand: bool,
     source: bool,
+    second: bool,
+    root: bool,
+    positions: bool,
     bank: bool,
     destination: bool,
     array: bool,
+}
+
+impl Uses {
+    const NONE: Self = Self {
+        flags: NOTIFY,
+        rows: false,
+        operand: false,
+        source: false,
+        second: false,
+        root: false,
+        positions: false,
+        bank: false,
+        destination: false,
+        array: false,
+    };
+    /// Of the vector unit: from memory to memory.
+    const VECTOR: Self = Self { rows: true, source: true, destination: true, ..Self::NONE };
+    /// The same with two sources.
+    const TWO: Self = Self { second: true, ..Self::VECTOR };
 }
 
 /// Where commands may write.
@@ -97,34 +124,38 @@ impl Command {
         self.flags & flag != 0
     }
 
-    fn is(&self, opcode: u16) -> bool {
-        self.opcode == u64::from(opcode)
-    }
-
     fn uses(&self) -> Uses {
-        let none =
-            Uses { flags: NOTIFY, rows: false, source: false, bank: false, destination: false, array: false };
         match low_u16(self.opcode) {
-            OPCODE_LOAD => Uses { flags: NOTIFY | INT8 | GROUPED, rows: true, source: true, ..none },
-            OPCODE_GEMV => Uses {
-                flags: NOTIFY | INT8,
-                rows: true,
-                source: true,
-                destination: true,
-                array: true,
-                ..none
-            },
+            OPCODE_LOAD => {
+                let flags = NOTIFY | INT8 | GROUPED;
+                Uses { flags, rows: true, operand: true, source: true, ..Uses::NONE }
+            }
+            OPCODE_GEMV => Uses { flags: NOTIFY | INT8, operand: true, array: true, ..Uses::VECTOR },
             OPCODE_ATTEND => Uses {
                 flags: NOTIFY | INT8 | WIDE | CAUSAL | RESIDENT,
-                rows: true,
+                operand: true,
                 source: !self.has(RESIDENT),
                 bank: self.has(RESIDENT),
-                destination: true,
+                positions: true,
                 array: true,
+                ..Uses::VECTOR
             },
-            OPCODE_APPEND => Uses { flags: NOTIFY | INT8 | WIDE, source: true, destination: true, ..none },
-            OPCODE_FILL => Uses { source: true, bank: true, ..none },
-            _ => none,
+            OPCODE_APPEND => {
+                Uses { flags: NOTIFY | INT8 | WIDE, source: true, destination: true, ..Uses::NONE }
+            }
+            OPCODE_FILL => Uses { source: true, bank: true, ..Uses::NONE },
+            OPCODE_EMBED | OPCODE_ADD => Uses { root: true, ..Uses::TWO },
+            OPCODE_NORM | OPCODE_GATE => Uses::TWO,
+            OPCODE_ANGLES => {
+                Uses { flags: NOTIFY | WIDE, destination: false, positions: true, ..Uses::VECTOR }
+            }
+            OPCODE_HEADS => {
+                let (flags, root) = (NOTIFY | INT8 | WIDE, self.operand & PLAIN == 0);
+                Uses { flags, operand: true, root, ..Uses::TWO }
+            }
+            OPCODE_QUANTISE => Uses { flags: NOTIFY | WIDE, operand: true, ..Uses::VECTOR },
+            OPCODE_ARGMAX => Uses::VECTOR,
+            _ => Uses::NONE,
         }
     }
 
@@ -132,7 +163,7 @@ impl Command {
         let uses = self.uses();
         let zero = |used: bool, value: u64| used || value == 0;
         let rows = if uses.rows { (1..=geometry.rows as u64).contains(&self.rows) } else { self.rows == 0 };
-        let unused = zero(uses.rows, self.operand)
+        let unused = zero(uses.operand, self.operand)
             && zero(uses.source, self.source)
             && zero(uses.bank, self.bank)
             && zero(uses.destination, self.destination)
@@ -147,10 +178,30 @@ impl Command {
                 (1..65536).contains(&self.count) && self.length < most && self.length + self.count <= most
             }
             OPCODE_FILL => (1..65536).contains(&self.count) && self.length == 0,
+            OPCODE_EMBED => (1..most).contains(&self.count) && features(self.length),
+            OPCODE_ADD | OPCODE_NORM | OPCODE_GATE => self.count == 0 && features(self.length),
+            OPCODE_HEADS => {
+                let rows = self.operand == 0 || self.operand < 4;
+                let mode = self.operand < 12 && !(rows && self.has(INT8));
+                mode && (1..65536).contains(&self.count) && self.length == 0
+            }
+            OPCODE_QUANTISE => {
+                let tokens = self.operand > 0 && self.rows.is_multiple_of(self.operand);
+                tokens
+                    && features(self.count)
+                    && self.length.is_multiple_of(self.dimension())
+                    && self.length + self.rows / self.operand * self.dimension() <= self.count
+            }
+            OPCODE_ARGMAX => (1..most).contains(&self.count) && self.length == 0,
             _ => self.count == 0 && self.length == 0,
         };
-        let positions = self.positions.into_iter().zip(0..).all(|(position, row)| {
-            if self.is(OPCODE_ATTEND) && row < self.rows { position < most } else { position == 0 }
+        let cut = |position: u64| position & 0xffff_ffff;
+        let positions = self.positions.into_iter().zip(0..).all(|(position, row)| match row {
+            _ if uses.positions && row < self.rows => position < most,
+            0 if uses.second => true,
+            1 if uses.second => cut(position) < 1 << 16,
+            2 | 3 if uses.root => true,
+            _ => position == 0,
         });
         self.flags & !uses.flags == 0
             && rows
@@ -158,6 +209,20 @@ impl Command {
             && shape
             && positions
             && self.signal & self.waits() == 0
+    }
+
+    /// Elements of a head.
+    const fn dimension(&self) -> u64 {
+        if self.has(WIDE) { 128 } else { 64 }
+    }
+
+    const fn second(&self) -> u64 {
+        (self.positions[0] & 0xffff_ffff) | (self.positions[1] & 0xffff) << 32
+    }
+
+    /// Bytes of a row of operands.
+    const fn row(features: u64) -> u64 {
+        (features.div_ceil(32 * WORD) + features.div_ceil(WORD)) * WORD
     }
 
     /// (Beats per token, tokens per beat) of a head.
@@ -200,11 +265,23 @@ impl Command {
         let groups = |features: u64| Some(0..features.div_ceil(16) * self.rows * WORD);
         match low_u16(self.opcode) {
             OPCODE_GEMV => groups(self.count),
-            OPCODE_ATTEND => groups(if self.has(WIDE) { 128 } else { 64 }),
+            OPCODE_ATTEND => groups(self.dimension()),
+            OPCODE_EMBED | OPCODE_ADD => groups(self.length),
+            OPCODE_NORM | OPCODE_GATE => Some(0..self.rows * Self::row(self.length)),
+            OPCODE_HEADS => {
+                let words = match (self.operand >> 2, self.has(WIDE), self.has(INT8)) {
+                    (0, wide, _) => 2 + u64::from(wide),
+                    (_, true, true) => 5,
+                    _ => 3,
+                };
+                Some(0..self.count * self.rows * words * WORD)
+            }
+            OPCODE_QUANTISE => Some(0..self.operand * Self::row(self.count)),
+            OPCODE_ARGMAX => Some(0..WORD),
             OPCODE_APPEND => {
                 let tokens = 32 * self.head(geometry).1;
                 let bytes = self.tile(geometry) * 32 * geometry.segments as u64;
-                let last = self.length + self.count - 1;
+                let last = (self.length + self.count).saturating_sub(1);
                 Some(self.length / tokens * bytes..(last / tokens + 1) * bytes)
             }
             _ => None,
@@ -214,16 +291,18 @@ impl Command {
     /// How it ends if it is read: the first rule that it breaks.
     pub fn status(&self, geometry: Geometry, bounds: &Bounds) -> u16 {
         let address = |a: u64| a < 1 << 40 && a.is_multiple_of(WORD);
-        if self.opcode > u64::from(OPCODE_FILL) {
+        if self.opcode > u64::from(OPCODE_ARGMAX) {
             return STATUS_OPCODE;
         }
         if !self.fields_fit(geometry) {
             return STATUS_FIELD;
         }
-        if !address(self.source) || !address(self.destination) {
+        let second = if self.uses().second { self.second() } else { 0 };
+        if ![self.source, self.destination, second].into_iter().all(address) {
             return STATUS_ALIGNMENT;
         }
-        if self.operand + self.chunks(geometry) > OPERAND_CHUNKS as u64 {
+        let chunks = self.chunks(geometry);
+        if chunks != 0 && self.operand + chunks > OPERAND_CHUNKS as u64 {
             return STATUS_OPERAND;
         }
         if self.bank + self.bank_words(geometry) > geometry.words() as u64 {
@@ -295,7 +374,12 @@ impl Maker {
         let random = split_mix(seed);
         let bit = |n: u32| random >> n & 1 == 1;
         let nop = random >> 8 & 255 < u64::from(self.nops);
-        let opcode = if nop { OPCODE_NOP } else { 1 + low_u16(random >> 16) % 5 };
+        let vector = bit(2);
+        let opcode = match low_u16(random >> 16) {
+            _ if nop => OPCODE_NOP,
+            any if vector => OPCODE_EMBED + any % 8,
+            any => OPCODE_LOAD + any % 5,
+        };
         let mut command = Command { opcode: opcode.into(), ..Command::default() };
         let uses = command.uses();
         command.flags = split_mix(seed) & uses.flags & !NOTIFY;
@@ -314,7 +398,33 @@ impl Maker {
         if uses.source {
             command.source = Self::below(1 << 34, seed) * WORD;
         }
+        let dimension = command.dimension();
         match opcode {
+            OPCODE_EMBED | OPCODE_ADD | OPCODE_NORM | OPCODE_GATE => {
+                command.length = 32 * (1 + Self::below((1 << 15) - 1, seed));
+                if opcode == OPCODE_EMBED {
+                    command.count = 1 + Self::below((1 << 20) - 1, seed);
+                }
+            }
+            OPCODE_HEADS => {
+                command.operand = split_mix(seed) % 12;
+                if command.operand < 4 {
+                    command.flags &= !INT8;
+                }
+                command.count = 1 + Self::below(if bit(0) { 65535 } else { 64 }, seed);
+            }
+            OPCODE_QUANTISE => {
+                let tokens: Vec<u64> = (1..=command.rows).filter(|t| command.rows % t == 0).collect();
+                command.operand = tokens[usize::from(low_u16(split_mix(seed))) % tokens.len()];
+                let own = command.rows / command.operand * dimension;
+                let before =
+                    Self::below((((1 << 20) - 32 - own) / dimension).min(1 << (random >> 32 & 15)), seed);
+                command.length = before * dimension;
+                let room = ((1 << 20) - 32 - own - command.length) / 32;
+                let behind = if bit(1) { 0 } else { Self::below(room + 1, seed) };
+                command.count = command.length + own + behind * 32;
+            }
+            OPCODE_ARGMAX => command.count = 1 + Self::below((1 << 20) - 1, seed),
             OPCODE_LOAD | OPCODE_GEMV => {
                 let most = if bit(0) { 1 << 15 } else { geometry.segments as u64 * 512 };
                 command.length = 32 * (1 + Self::below(most, seed));
@@ -327,9 +437,6 @@ impl Maker {
                 let most = if uses.bank { 4096 } else { (1 << 20) - 1 };
                 command.count = 1 + Self::below(most, seed);
                 command.length = Self::below(1 << 20, seed);
-                for row in 0..usize::try_from(command.rows).expect("few") {
-                    command.positions[row] = Self::below(1 << 20, seed);
-                }
             }
             OPCODE_APPEND => {
                 command.count = 1 + Self::below(if bit(0) { 65535 } else { 300 }, seed);
@@ -338,13 +445,26 @@ impl Maker {
             OPCODE_FILL => command.count = 1 + Self::below(if bit(0) { 65535 } else { 300 }, seed),
             _ => {}
         }
+        let uses = command.uses();
+        if uses.positions {
+            for row in 0..usize::try_from(command.rows).expect("few") {
+                command.positions[row] = Self::below(1 << 20, seed);
+            }
+        }
+        if uses.second {
+            let second = Self::below(1 << 34, seed) * WORD;
+            (command.positions[0], command.positions[1]) = (second & 0xffff_ffff, second >> 32);
+        }
+        if uses.root {
+            (command.positions[2], command.positions[3]) = (split_mix(seed) >> 32, split_mix(seed) >> 32);
+        }
         // Up to an edge, one beyond it, or well within.
         let near = |edge: u64, seed: &mut u64| match split_mix(seed) % 8 {
             0..3 => edge,
             3 => edge + 1,
             _ => edge - edge.min(split_mix(seed) % 64),
         };
-        if uses.rows {
+        if command.chunks(geometry) != 0 {
             let room = (OPERAND_CHUNKS as u64).saturating_sub(command.chunks(geometry));
             command.operand = near(room, seed).min(255);
         }
@@ -377,7 +497,7 @@ impl Maker {
         }
         let value = split_mix(seed);
         let bit = |bits: u64| 1 << (value % bits);
-        match random >> 8 & 15 {
+        match (random >> 8) % 19 {
             0 => command.opcode = value & 255,
             1 => command.flags ^= bit(8),
             2 => command.rows = value % 10,
@@ -395,8 +515,58 @@ impl Maker {
             12 => command.positions[usize::from(low_u16(value >> 8 & 7))] ^= bit(32),
             13 => command.signal ^= low_u16(bit(16)),
             14 => command.operand = value & 255,
+            15 => command.operand ^= bit(8),
+            16 => command.positions[usize::from(low_u16(value >> 8 & 1))] ^= bit(32),
+            17 => {
+                command.length =
+                    command.length.saturating_add_signed([-64, -32, 32, 64][usize::from(low_u16(value % 4))])
+                        & 0xffff_ffff
+            }
             _ => command.flags ^= INT8,
         }
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_model::control::command_check::command_check;
+    use tandem_model::reference::command::{Core, Fields};
+
+    /// Good commands, and such as are nearly good: these rules, the reference's and the model's.
+    #[test]
+    fn all_statements_of_the_rules_agree() {
+        for geometry in Geometry::ALL {
+            let mut seed = 7;
+            let mut seen = [[0u32; 7]; 14];
+            for _ in 0..300_000 {
+                let start = (split_mix(&mut seed) >> 30) / WORD * WORD;
+                let room = split_mix(&mut seed) % (1 << (10 + seed % 22)) / WORD * WORD;
+                let bounds = start..(start + room).min((1 << 40) - WORD);
+                let maker = Maker { geometry, illegal: 128, nops: 4, tokens: 3, notify: 128 };
+                let command = maker.make(&bounds, &mut seed);
+                let want = command.status(geometry, &bounds);
+                let words = command.words();
+                let core = Core {
+                    rows: geometry.rows,
+                    segments: geometry.segments,
+                    bank_words: geometry.words(),
+                    bounds: bounds.clone(),
+                };
+                let reference = Fields::of(&words.0.map(|word| word.0)).check(&core);
+                assert_eq!(u16::from(reference), want, "reference: {command:x?} {bounds:x?}");
+                let model = command_check(geometry, &words, Wide(bounds.start), Wide(bounds.end));
+                assert_eq!(model, want, "model: {command:x?} {bounds:x?}");
+                if let Some(row) = seen.get_mut(usize::from(low_u16(command.opcode))) {
+                    row[usize::from(want)] += 1;
+                }
+            }
+            for (opcode, counts) in seen.iter().enumerate().skip(usize::from(OPCODE_EMBED)) {
+                let [done, _, field, alignment, bounds, ..] = *counts;
+                let written = opcode == usize::from(OPCODE_ANGLES) || bounds > 20;
+                assert!(done > 20 && field > 20 && alignment > 20 && written, "opcode {opcode}: {counts:?}");
+            }
+        }
     }
 }

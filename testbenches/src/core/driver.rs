@@ -408,8 +408,8 @@ impl<'a> Driver<'a> {
         self.traffic
     }
 
-    pub(super) const fn trace(&self) -> &Trace {
-        &self.trace
+    pub(super) const fn trace(&mut self) -> &mut Trace {
+        &mut self.trace
     }
 
     pub(super) const fn now(&self) -> u64 {

@@ -746,7 +746,7 @@ impl Generator {
         let fill = Command { count: 2, rows: 0, ..base(OPCODE_FILL) };
         let last = low_u16(self.geometry.words() as u64 - 1);
         let all = [
-            Command { opcode: 6 + small(self.number(250)), ..load },
+            Command { opcode: 14 + small(self.number(242)), ..load },
             Command { opcode: 255, ..gemv },
             Command { rows: 0, ..load },
             Command { rows: rows + 1, ..gemv },

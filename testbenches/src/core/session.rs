@@ -6,7 +6,7 @@ use std::ops::Range;
 use tandem_model::control::command::Completion;
 
 use super::driver::{Driver, Finished, Progress, Run, Traffic};
-use super::trace::Trace;
+use super::trace::Span;
 use crate::dut::DutError;
 
 /// A core at work, from its reset on.
@@ -64,10 +64,9 @@ impl<'a> Session<'a> {
         self.0.contents().load(address, length)
     }
 
-    /// What the units have done so far.
-    #[must_use]
-    pub const fn trace(&self) -> &Trace {
-        self.0.trace()
+    /// What the units have done since the last time, by the cycle in which they ended.
+    pub fn take_spans(&mut self) -> Vec<Span> {
+        self.0.trace().take_spans()
     }
 
     /// Cycles so far.

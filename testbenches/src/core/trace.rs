@@ -4,7 +4,7 @@
 use tandem_model::control::types::{Activity, UNITS};
 
 /// Names of the units, in the order of `activity_o`.
-pub const UNIT_NAMES: [&str; UNITS] = ["control", "load", "stream", "array", "append", "results"];
+pub const UNIT_NAMES: [&str; UNITS] = ["control", "load", "stream", "array", "append", "results", "vector"];
 
 /// Cycles in a row in which a unit worked on one command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +70,11 @@ impl Trace {
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
         self.spans.iter().copied().chain(self.open.iter().flatten().copied()).collect()
+    }
+
+    /// The spans that have ended since the last time.
+    pub fn take_spans(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.spans)
     }
 
     /// Cycles of each unit.

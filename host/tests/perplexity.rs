@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Perplexity of the small model: binary32 against the numerics of the hardware.
+
+mod common;
+
+use std::fs;
+
+use common::model_dir;
+use tandem_host::import::{ImportOptions, Packed};
+use tandem_host::perplexity::{Perplexity, PerplexityOptions, perplexity};
+use tandem_host::{Checkpoint, HostError, Tokenizer};
+use tandem_model::array::Geometry;
+
+/// The small model, packed, and a text that it was not trained on.
+fn model() -> (Checkpoint, Packed, Vec<u32>) {
+    let checkpoint = Checkpoint::load(&model_dir()).unwrap();
+    let packed = Packed::of_checkpoint(&checkpoint, &ImportOptions::new(Geometry::ALL[0])).unwrap();
+    let tokenizer = Tokenizer::load(&model_dir(), &checkpoint.config).unwrap();
+    let text = fs::read_to_string(model_dir().join("heldout.txt")).unwrap();
+    let tokens = tokenizer.encode_text(&text).unwrap();
+    (checkpoint, packed, tokens)
+}
+
+fn measure(
+    (checkpoint, packed, tokens): &(Checkpoint, Packed, Vec<u32>),
+    options: &PerplexityOptions,
+) -> Result<Perplexity, HostError> {
+    perplexity(checkpoint, packed, tokens, options, &mut |_| true)
+}
+
+#[test]
+fn the_hardware_foretells_nearly_as_well() {
+    let model = model();
+    let options =
+        PerplexityOptions { window: 256, windows: Some(4), threads: 2, ..PerplexityOptions::default() };
+    let found = measure(&model, &options).unwrap();
+    assert_eq!(found.tokens, 4 * 255);
+    assert!((2.0..2.7).contains(&found.binary32), "{found:?}");
+    // K and V in MXFP4, in MXINT8.
+    assert!(found.above(0).abs() < 0.06 && found.above(1).abs() < 0.03, "{found:?}");
+    assert_ne!(found.hardware[0], found.hardware[1]);
+    let alone = PerplexityOptions { threads: 1, int8: vec![true], ..options };
+    assert_eq!(measure(&model, &alone).unwrap().hardware, [found.hardware[1]], "threads change nothing");
+}
+
+#[test]
+fn a_packed_model_that_is_another_foretells_worse() {
+    let (checkpoint, packed, tokens) = model();
+    let mut other = checkpoint.clone();
+    // The norm of the last layer's heads of K: a small part of the model.
+    for weight in other.layers[2].k_norm.iter_mut().flatten() {
+        *weight = 0.25;
+    }
+    let other = Packed::of_checkpoint(&other, &ImportOptions::new(Geometry::ALL[0])).unwrap();
+    let options = PerplexityOptions { window: 128, windows: Some(3), ..PerplexityOptions::default() };
+    let [right, wrong] = [packed, other]
+        .map(|packed| perplexity(&checkpoint, &packed, &tokens, &options, &mut |_| true).unwrap());
+    assert_eq!(right.binary32, wrong.binary32);
+    assert!(wrong.above(1) > right.above(1) + 0.02, "{right:?} {wrong:?}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let model = model();
+    for window in [0, 1, 513] {
+        let options = PerplexityOptions { window, ..PerplexityOptions::default() };
+        assert!(matches!(measure(&model, &options), Err(HostError::Option { option: "window", .. })));
+    }
+    let (checkpoint, packed, tokens) = &model;
+    let options = PerplexityOptions { window: 32, ..PerplexityOptions::default() };
+    let of = |tokens: &[u32]| perplexity(checkpoint, packed, tokens, &options, &mut |_| false);
+    assert!(matches!(of(&[]), Err(HostError::ShortText { tokens: 0 })));
+    assert!(matches!(of(&[7]), Err(HostError::ShortText { tokens: 1 })));
+    assert!(matches!(of(&[7, 512]), Err(HostError::UnknownToken { id: 512, .. })));
+    assert!(matches!(of(tokens), Err(HostError::Stopped)));
+}
+
+/// The figures of the whole text: `cargo test --release -p tandem-host --test perplexity -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes a minute"]
+fn the_whole_text() {
+    let found = measure(&model(), &PerplexityOptions::default()).unwrap();
+    println!("{} tokens, binary32 {:.4} nats, {:.4}", found.tokens, found.binary32, found.binary32.exp());
+    for (number, (format, most)) in [("MXFP4", 0.04), ("MXINT8", 0.01)].into_iter().enumerate() {
+        let nats = found.hardware[number];
+        let above = found.above(number);
+        println!("K and V in {format}: {nats:.4} nats, {:.4}, {:+.2} %", Perplexity::of(nats), 100.0 * above);
+        assert!(above < most, "{format}");
+    }
+}
