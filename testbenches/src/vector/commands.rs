@@ -183,6 +183,10 @@ impl Maker<'_> {
     /// Puts so many numbers there.
     fn fill(&mut self, address: u64, count: u64) {
         let flavour = self.flavour();
+        self.fill_with(address, count, flavour);
+    }
+
+    fn fill_with(&mut self, address: u64, count: u64, flavour: Flavour) {
         let bytes: Vec<u8> = (0..count).flat_map(|_| self.number(flavour).to_le_bytes()).collect();
         self.contents.store(address, &bytes);
     }
@@ -227,7 +231,9 @@ pub fn command(recipe: &Recipe, rows: u64, contents: &mut Contents) -> Command {
     let mut make = Maker { seed: recipe.seed, contents };
     let rows = recipe.rows.map_or(rows, |rows| u64::from(rows) % ROWS + 1);
     let size = u64::from(recipe.size);
-    let features = BLOCK * (size % 72 + 1);
+    // Long rows come alone.
+    let most = if rows < 3 { 72 } else { 12 };
+    let features = BLOCK * (size % most + 1);
     let mut asked = Asked { destination: make.address(), ..Asked::default() };
     let rows = match recipe.op {
         Op::Embed => {
@@ -289,7 +295,7 @@ pub fn command(recipe: &Recipe, rows: u64, contents: &mut Contents) -> Command {
             let (target, rotated, plain) = (make.below(3), make.below(2), u64::from(make.once(3)));
             asked.flags.int8 = target != 0 && make.once(2);
             asked.operand = target << 2 | rotated << 1 | plain;
-            asked.count = size % 20 + 1;
+            asked.count = size % 12 + 1;
             asked.source = make.region(asked.count * dim * rows);
             asked.second = make.region(dim);
             asked.norm = if plain == 1 { 0 } else { make.norm(dim) };
@@ -313,8 +319,10 @@ pub fn command(recipe: &Recipe, rows: u64, contents: &mut Contents) -> Command {
             rows
         }
         Op::Argmax => {
-            asked.count = size % 700 + 1;
-            asked.source = make.region(asked.count.next_multiple_of(GROUP) * rows);
+            asked.count = size % 300 + 1;
+            asked.source = make.address();
+            let flavour = if make.once(2) { Flavour::Few } else { make.flavour() };
+            make.fill_with(asked.source, asked.count.next_multiple_of(GROUP) * rows, flavour);
             rows
         }
     };
