@@ -63,7 +63,7 @@ enum Command {
     Run(ProgramRun),
     /// Search for trouble with random cases in lockstep.
     Fuzz {
-        /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader, control, counters, stream, dma, gemv, results, port, core or all.
+        /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader, control, counters, stream, dma, gemv, results, port, vector, core or all.
         #[arg(long, default_value = "all")]
         block: String,
         /// How long, in all.

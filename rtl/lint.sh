@@ -39,6 +39,7 @@ for ports in 3 7; do
   wall collective/collective.sv --top-module collective "-GPorts=$ports" -GVectorWords=256
 done
 wall control/counters.sv --top-module counters -GWidth=48
+wall vector/vector_unit.sv --top-module vector_unit
 wall memory/axi_reader.sv --top-module axi_reader -GDepth=256 -GBurstWords=16 -GFirstId=0 -GIdBits=4
 wall memory/memory_port.sv --top-module memory_port -GStreamDepth=512 -GStreamBurst=64 -GAuxDepth=64 -GAuxBurst=16 -GWriteDepth=64 -GWriteBurst=16
 

@@ -172,6 +172,11 @@ fn memory_port_in_lockstep() {
     rtl_equals_model(Kind::Port);
 }
 
+#[test]
+fn vector_unit_in_lockstep() {
+    rtl_equals_model(Kind::Vector);
+}
+
 /// A whole core is slow: fewer cases.
 #[test]
 fn cores_in_lockstep() {

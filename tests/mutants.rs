@@ -40,6 +40,7 @@ use tandem_testbenches::segment::{Op, SegmentBench};
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{self, SramBench, Traffic};
 use tandem_testbenches::stream::StreamBench;
+use tandem_testbenches::vector::VectorBench;
 use tandem_testbenches::{Bench, Coverage, Dut, DutError};
 use tandem_verilate::{Kind, Ports, Spec, VerilateError, Verilator};
 
@@ -76,10 +77,12 @@ campaign! {
         append_ends_unanswered
         append_resumes_after_refusal
         arbitration_ignored
+        argmax_last_of_equals
         bad_flit_acknowledged
         bank_bit_wrong
         beat_popped_while_waiting
         binary32_flush_bound_off_by_one
+        block_carry_of_other_format
         bulk_first
         burst_over_page
         burst_without_room
@@ -101,9 +104,9 @@ campaign! {
         denominator_scaled
         denominators_do_not_wait
         distance_short
-        doorbell_lost_while_busy
         done_before_last_answer
         done_of_wrong_client
+        doorbell_lost_while_busy
         doorbell_overflow_off_by_one
         drain_select_off_by_one
         end_before_last_answer
@@ -136,6 +139,8 @@ campaign! {
         negative_zero
         p_ties_up
         p_wraps
+        pair_waits_elsewhere
+        parabola_straight
         partial_sum_read_early
         pe_tag_a_beat_early
         peer_restart_unnoticed
@@ -144,20 +149,25 @@ campaign! {
         place_overwritten
         prefetch_survives_reset
         present_kept_at_clear
+        product_ties_to_odd
         reciprocal_truncated
         refusal_forgotten
         replay_slot_off_by_one
         request_beyond_ring
         result_slot_early
         room_ignored
-        room_returned_twice
         room_not_awaited
+        room_returned_twice
+        rope_position_off_by_one
+        rope_sign
         rounded_reset_missing
         rounding_ties_away
+        row_beyond_table_read
         runs_survive_reset
         saturation_bound_off_by_one
         scale_bias_off_by_one
         scale_in_wrong_half
+        scale_of_other_head
         scale_strobe_too_wide
         score_ties_away
         second_group_ignored
@@ -168,9 +178,11 @@ campaign! {
         sticky_bit_dropped
         strobe_ignored
         sum_begins_with_second
+        sum_folded_early
+        sum_survives_clear
         syndrome_row_ignored
-        tail_scales_missing
         tail_not_zeroed
+        tail_scales_missing
         tile_exponent_not_held
         tile_first_ignored
         tile_without_room
@@ -181,11 +193,12 @@ campaign! {
         value_maximum_of_neighbour
         value_scale_of_neighbour
         value_scale_of_next_tile
-        values_too_early
         value_scale_over_key
+        values_too_early
+        vector_ends_unanswered
         word_given_before_sum
-        write_beyond_bounds
         word_of_wrong_client
+        write_beyond_bounds
         write_does_not_wait
         write_during_reset
         write_over_page
@@ -677,6 +690,7 @@ fn catch(mutant: &Mutant) -> Result<String, String> {
         devices::Kind::Gemv => hunt(&GemvBench { geometry }, vec![], device, &library),
         devices::Kind::Results => hunt(&ResultsBench { geometry }, vec![], device, &library),
         devices::Kind::Port => hunt(&PortBench, vec![], device, &library),
+        devices::Kind::Vector => hunt(&VectorBench, vec![], device, &library),
         devices::Kind::Core => hunt(&CoreBench { geometry }, vec![], device, &library),
         devices::Kind::Collective => {
             // Short chunks on cables that hold one word: the sums of a pass are waited for while words are still given.

@@ -23,6 +23,7 @@ use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::SramBench;
 use tandem_testbenches::stream::StreamBench;
+use tandem_testbenches::vector::VectorBench;
 use tandem_testbenches::{Bench, Dut, DutError};
 
 use super::as_f64;
@@ -88,6 +89,7 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
             Kind::Gemv => campaign(&GemvBench { geometry: device.geometry }, device, options),
             Kind::Results => campaign(&ResultsBench { geometry: device.geometry }, device, options),
             Kind::Port => campaign(&PortBench, device, options),
+            Kind::Vector => campaign(&VectorBench, device, options),
             Kind::Core => campaign(&CoreBench { geometry: device.geometry }, device, options),
         }?;
         each(&report);

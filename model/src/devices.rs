@@ -23,6 +23,7 @@ use crate::link::link_endpoint::LinkEndpoint;
 use crate::memory::axi_reader::{READER_BURST_WORDS, READER_DEPTH, READER_ID_BITS, Reader};
 use crate::memory::memory_port::{self, MemoryPort};
 use crate::sram::bank_group::BankGroup;
+use crate::vector::vector_unit::VectorUnit;
 
 /// An RTL top with the parameters of one geometry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,11 +79,13 @@ pub enum Kind {
     Core,
     /// `memory_port`.
     Port,
+    /// `vector_unit`.
+    Vector,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Float,
         Self::Segment,
         Self::Array,
@@ -102,6 +105,7 @@ impl Kind {
         Self::Gemv,
         Self::Results,
         Self::Port,
+        Self::Vector,
         Self::Core,
     ];
 
@@ -125,6 +129,7 @@ impl Kind {
                 &["core", "control", "memory", "compute", "dma", "vector", "attention", "array", "sram"]
             }
             Self::Reader | Self::Port => &["memory"],
+            Self::Vector => &["vector", "array"],
         }
     }
 
@@ -152,6 +157,7 @@ impl Kind {
             Self::Results => "results",
             Self::Core => "core",
             Self::Port => "port",
+            Self::Vector => "vector",
         }
     }
 }
@@ -169,7 +175,7 @@ const SLIM: Geometry = Geometry::ALL[1];
 
 impl Device {
     /// All devices. The float adder, the framer, the registers, the AXI reader and the counters have no geometry and stand once.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self { name: "float_add", kind: Kind::Float, geometry: SMALL },
         Self { name: "segment_edge_small", kind: Kind::Segment, geometry: SMALL },
         Self { name: "segment_edge_slim", kind: Kind::Segment, geometry: SLIM },
@@ -204,6 +210,7 @@ impl Device {
         Self { name: "core_small", kind: Kind::Core, geometry: SMALL },
         Self { name: "core_slim", kind: Kind::Core, geometry: SLIM },
         Self { name: "memory_port", kind: Kind::Port, geometry: SMALL },
+        Self { name: "vector_unit", kind: Kind::Vector, geometry: SMALL },
     ];
 
     /// The device called `name`.
@@ -246,6 +253,7 @@ impl Device {
             Kind::Results => "result_buffer",
             Kind::Core => "core",
             Kind::Port => "memory_port",
+            Kind::Vector => "vector_unit",
         }
     }
 
@@ -254,7 +262,7 @@ impl Device {
     pub fn parameters(self) -> Vec<(&'static str, usize)> {
         let Geometry { rows, segments, bank_words, selective, peers, .. } = self.geometry;
         match self.kind {
-            Kind::Float | Kind::Framer | Kind::Csr => vec![],
+            Kind::Float | Kind::Framer | Kind::Csr | Kind::Vector => vec![],
             Kind::Array | Kind::Normaliser | Kind::Dma => vec![("Rows", rows), ("Segments", segments)],
             Kind::Segment | Kind::Softmax | Kind::Gemv => vec![("Segments", segments)],
             Kind::Sram => vec![("Segments", segments), ("BankWords", bank_words)],
@@ -305,6 +313,8 @@ impl Device {
             | Kind::Gemv
             | Kind::Results
             | Kind::Port => &[],
+            // Sixteen of them.
+            Kind::Vector => &["vector_lane"],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],
@@ -335,6 +345,7 @@ impl Device {
             Kind::Results => with.run(self, ResultBuffer::new(self.geometry)),
             Kind::Core => with.run(self, Core::new(self.geometry)),
             Kind::Port => with.run(self, MemoryPort::default()),
+            Kind::Vector => with.run(self, VectorUnit::default()),
         }
     }
 }

@@ -27,7 +27,7 @@ module vector_unit
   input  write_done_t                       write_done_i,
   output done_t                             done_o,
   input  logic                              done_ready_i,
-  output logic                              overflow_o,   // sticky: a result was clamped to binary32's largest
+  output logic                              overflow_o,  // sticky: a result was clamped to binary32's largest
   output activity_t                         activity_o
 );
 
@@ -42,7 +42,7 @@ module vector_unit
   logic            [FeatureBits-1:0] argmax_count;
   logic      [GroupFloats-1:0][31:0] argmax_result;
   logic                              sums_clear, reduce, sums_busy, lanes_busy;
-  logic                        [3:0] units;
+  logic                        [3:0] sum_units;
   logic                       [31:0] mean, eps;
   float_t          [VectorUnits-1:0] scales;
   logic                              start, writes, direct_valid;
@@ -80,7 +80,7 @@ module vector_unit
     .argmax_result_i(argmax_result),
     .sums_clear_o   (sums_clear),
     .reduce_o       (reduce),
-    .units_o        (units),
+    .units_o        (sum_units),
     .mean_o         (mean),
     .eps_o          (eps),
     .sums_busy_i    (sums_busy),
@@ -131,7 +131,7 @@ module vector_unit
     .word_i  (square_word),
     .square_i(square),
     .reduce_i(reduce),
-    .units_i (units),
+    .units_i (sum_units),
     .mean_i  (mean),
     .eps_i   (eps),
     .busy_o  (sums_busy),

@@ -26,6 +26,7 @@ pub mod segment;
 pub mod softmax;
 pub mod sram;
 pub mod stream;
+pub mod vector;
 pub mod vector_sequencer;
 
 pub use bench::{Bench, Coverage, WrongAnswer};

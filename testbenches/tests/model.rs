@@ -19,6 +19,7 @@ use tandem_model::memory::types::{ReadWord, WriteDone};
 use tandem_model::reference::dot::{Row, gemv_row_f64};
 use tandem_model::sram::bank_group::{BankGroup, Inputs, Outputs};
 use tandem_model::sram::types::{BankFill, BankRead, Region};
+use tandem_model::vector::vector_unit::{self, VectorUnit};
 use tandem_testbenches::array::{ArrayBench, ArrayDriver, Matrix, Stationary, Stream, run_gemv};
 use tandem_testbenches::attention::AttentionBench;
 use tandem_testbenches::collective::CollectiveBench;
@@ -40,6 +41,7 @@ use tandem_testbenches::segment::SegmentBench;
 use tandem_testbenches::softmax::SoftmaxBench;
 use tandem_testbenches::sram::{SramBench, campaign};
 use tandem_testbenches::stream::{self, StreamBench};
+use tandem_testbenches::vector::VectorBench;
 use tandem_testbenches::{Bench, Coverage, Dut, DutError, ModelOnly, WrongAnswer};
 
 fn model_answers_as_the_reference<B: Bench>(bench: &B) {
@@ -354,6 +356,11 @@ fn operands_and_tokens_end_up_where_the_layouts_say() {
 }
 
 #[test]
+fn vector_commands_end_as_the_definition_says() {
+    model_answers_as_the_reference(&VectorBench);
+}
+
+#[test]
 fn gemv_sequencers_issue_every_beat_as_the_schedule_allows() {
     for geometry in Geometry::ALL {
         model_answers_as_the_reference(&GemvBench { geometry });
@@ -623,6 +630,37 @@ fn wrong_words_of_a_reader_are_found() {
             Ok(Box::new(Misled { dut: ModelOnly { model: ReaderBench.model() }, how }))
         };
         let failure = check(&ReaderBench, limits, 1, make, |_| false).failure.expect("some case shows it");
+        assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
+    }
+}
+
+/// Words that are changed, go elsewhere or nowhere, bytes that are written beside them; ends that are early, of another
+/// command, or hide an error; words that are not asked for; activity that is none.
+#[test]
+fn wrong_results_of_vector_commands_are_found() {
+    let ways: [fn(&mut vector_unit::Outputs); 14] = [
+        |o| o.write_data_o.0[7].0 ^= 1 << 63,
+        |o| o.write_data_o.0[0].0 ^= 1,
+        |o| o.write_strobe_o.0 &= !(1 << 63),
+        |o| o.write_strobe_o.0 |= 1,
+        |o| o.write_request_o.address.0 ^= 64,
+        |o| o.request_o.address.0 ^= 64,
+        |o| o.word_ready_o = false,
+        |o| o.done_o.status.0 = 0,
+        |o| o.done_o.index.0 ^= 1,
+        |o| o.done_o.tokens.0 ^= 1,
+        |o| o.done_o.notify ^= true,
+        |o| o.done_o.valid |= o.write_valid_o,
+        |o| o.work_ready_o = true,
+        |o| o.activity_o.busy ^= true,
+    ];
+    let bench = VectorBench;
+    for how in ways {
+        let limits = Limits { cases: 64, cycles: 0, time: Duration::ZERO };
+        let make = |_| -> Result<Box<dyn Dut<VectorUnit>>, DutError> {
+            Ok(Box::new(Misled { dut: ModelOnly { model: bench.model() }, how }))
+        };
+        let failure = check(&bench, limits, 1, make, |_| false).failure.expect("some case shows it");
         assert!(failure.error.is::<WrongAnswer>(), "{}", failure.error);
     }
 }

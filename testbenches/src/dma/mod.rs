@@ -3,6 +3,6 @@
 
 mod bench;
 pub mod layout;
-mod port;
+pub(crate) mod port;
 
 pub use bench::{Append, Case, DmaBench, Load};
