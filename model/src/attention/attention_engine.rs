@@ -188,6 +188,54 @@ impl Segment {
 }
 
 impl AttentionEngine {
+    /// Sticky flags of the rows: `flags_o` alone.
+    #[must_use]
+    pub fn flags(&self) -> Vec<AttentionFlags> {
+        let flags = |(r, array): (usize, Flags)| {
+            let normaliser = self.normaliser.flags()[r];
+            let softmax = self.segments.iter().map(|s| s.rows[r].outputs().flags_o);
+            let (clamped, nan_scale) =
+                softmax.fold((false, false), |(c, n), f| (c || f.clamped, n || f.nan_scale));
+            AttentionFlags {
+                empty: normaliser.empty,
+                overflow: normaliser.overflow,
+                clamped,
+                nan_scale: array.nan_scale || nan_scale,
+                saturated: array.saturated,
+            }
+        };
+        self.array.flags().enumerate().map(flags).collect()
+    }
+
+    /// Counters of wrong bits in the banks: `errors_o` alone.
+    #[must_use]
+    pub fn errors(&self) -> BankErrors {
+        self.banks.errors()
+    }
+
+    /// All outputs but the flags, which nothing in the core needs in every cycle.
+    #[must_use]
+    pub fn handed(&self) -> Outputs {
+        let normaliser = self.normaliser.handed();
+        let attended = normaliser.attended_o;
+        Outputs {
+            command_ready_o: self.heads.command_ready(),
+            started_o: self.heads.started(),
+            started_info_o: self.heads.heads()[usize::from(self.heads.started().head.0)],
+            refused_o: self.heads.refused(),
+            fill_ready_o: self.banks.fill_ready(),
+            written_o: self.banks.written(),
+            released_o: self.fetch.released(),
+            result_o: self.results().collect(),
+            attended_o: attended,
+            poisoned_o: attended.valid && self.poisoned_q[usize::from(attended.head.0)],
+            head_done_o: normaliser.head_done_o,
+            flags_o: Vec::new(),
+            errors_o: self.banks.errors(),
+            values_o: normaliser.values_o,
+        }
+    }
+
     /// An engine after reset, whose memories nobody has written yet.
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {
@@ -361,34 +409,7 @@ impl Block for AttentionEngine {
     }
 
     fn outputs(&self) -> Outputs {
-        let normaliser = self.normaliser.outputs();
-        let flags = |(r, array): (usize, Flags)| {
-            let softmax = || self.segments.iter().map(|s| s.rows[r].outputs().flags_o);
-            AttentionFlags {
-                empty: normaliser.flags_o[r].empty,
-                overflow: normaliser.flags_o[r].overflow,
-                clamped: softmax().any(|f| f.clamped),
-                nan_scale: array.nan_scale || softmax().any(|f| f.nan_scale),
-                saturated: array.saturated,
-            }
-        };
-        let attended = normaliser.attended_o;
-        Outputs {
-            command_ready_o: self.heads.command_ready(),
-            started_o: self.heads.started(),
-            started_info_o: self.heads.heads()[usize::from(self.heads.started().head.0)],
-            refused_o: self.heads.refused(),
-            fill_ready_o: self.banks.fill_ready(),
-            written_o: self.banks.written(),
-            released_o: self.fetch.released(),
-            result_o: self.results().collect(),
-            attended_o: attended,
-            poisoned_o: attended.valid && self.poisoned_q[usize::from(attended.head.0)],
-            head_done_o: normaliser.head_done_o,
-            flags_o: self.array.flags().enumerate().map(flags).collect(),
-            errors_o: self.banks.errors(),
-            values_o: normaliser.values_o,
-        }
+        Outputs { flags_o: self.flags(), ..self.handed() }
     }
 
     fn clock(&mut self, i: &Inputs) {

@@ -116,6 +116,24 @@ struct Read {
 }
 
 impl Normaliser {
+    /// Sticky flags of the rows.
+    #[must_use]
+    pub fn flags(&self) -> &[NormaliserFlags] {
+        &self.flags_q
+    }
+
+    /// All outputs but the flags.
+    #[must_use]
+    pub fn handed(&self) -> Outputs {
+        Outputs {
+            acc_read_o: self.acc_read(),
+            attended_o: self.attended_q[LAST],
+            values_o: self.rows.iter().map(|row| Wide(u64::from(row.multiply.product().bits))).collect(),
+            head_done_o: self.head_done(),
+            flags_o: Vec::new(),
+        }
+    }
+
     /// After reset.
     ///
     /// # Panics
@@ -251,13 +269,7 @@ impl Block for Normaliser {
     }
 
     fn outputs(&self) -> Outputs {
-        Outputs {
-            acc_read_o: self.acc_read(),
-            attended_o: self.attended_q[LAST],
-            values_o: self.rows.iter().map(|row| Wide(u64::from(row.multiply.product().bits))).collect(),
-            head_done_o: self.head_done(),
-            flags_o: self.flags_q.clone(),
-        }
+        Outputs { flags_o: self.flags_q.clone(), ..self.handed() }
     }
 
     fn clock(&mut self, i: &Inputs) {

@@ -116,6 +116,12 @@ pub struct ArrayUnit {
 }
 
 impl ArrayUnit {
+    /// What the unit does: `activity_o` alone.
+    #[must_use]
+    pub const fn doing(&self) -> Activity {
+        self.activity_q
+    }
+
     /// After reset.
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {

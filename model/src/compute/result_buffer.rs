@@ -177,6 +177,12 @@ fn slot(pointer: Uint<3>) -> usize {
 }
 
 impl ResultBuffer {
+    /// What the unit does: `activity_o` alone.
+    #[must_use]
+    pub const fn doing(&self) -> Activity {
+        self.activity_q
+    }
+
     /// After reset.
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {

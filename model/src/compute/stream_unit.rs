@@ -99,6 +99,12 @@ pub struct Outputs {
 }
 
 impl StreamUnit {
+    /// What the unit does: `activity_o` alone.
+    #[must_use]
+    pub const fn doing(&self) -> Activity {
+        self.distributor.activity()
+    }
+
     /// A unit after reset.
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {

@@ -161,6 +161,12 @@ impl CommandUnit {
         }
     }
 
+    /// What the unit does: `activity_o` alone.
+    #[must_use]
+    pub const fn doing(&self) -> Activity {
+        self.activity_q
+    }
+
     /// The offered command stays: its unit does not take it.
     fn stays(&self, i: &Inputs) -> bool {
         self.work_valid_q.iter().zip(i.work_ready_i).any(|(&valid, ready)| valid && !ready)

@@ -131,18 +131,6 @@ struct Said {
 }
 
 impl Said {
-    fn activity(&self) -> [Activity; UNITS] {
-        [
-            self.command.activity_o,
-            self.loader.activity_o,
-            self.stream.activity_o,
-            self.array_unit.activity_o,
-            self.appender.activity_o,
-            self.results.activity_o,
-            self.vector.activity_o,
-        ]
-    }
-
     /// The stream unit is offered a command: one at a time is between it and the array unit.
     const fn stream_valid(&self) -> bool {
         self.fronts[1].valid && !self.array_unit.transit_o
@@ -173,6 +161,18 @@ impl Core {
         }
     }
 
+    fn activity(&self) -> [Activity; UNITS] {
+        [
+            self.command.doing(),
+            self.loader.doing(),
+            self.stream.doing(),
+            self.array_unit.doing(),
+            self.appender.doing(),
+            self.results.doing(),
+            self.vector.doing(),
+        ]
+    }
+
     fn said(&self) -> Said {
         let command = self.command.outputs();
         Said {
@@ -185,7 +185,7 @@ impl Core {
             stream: self.stream.outputs(),
             array_unit: self.array_unit.outputs(),
             gemv: self.gemv.outputs(),
-            engine: self.engine.outputs(),
+            engine: self.engine.handed(),
             results: self.results.outputs(),
             vector: self.vector.outputs(),
         }
@@ -215,11 +215,10 @@ impl Core {
     /// The counter that is selected. Behind the units' counters: codewords with wrong bits, the flags of all rows, and whether
     /// a result of the vector unit was beyond binary32.
     fn counter(&self, said: &Said) -> Wide<64> {
-        let flags = said.engine.flags_o.iter().fold(0, |all, flags| all | flags.to_bits());
         match said.csr.counter_select_o.0 {
             26 => Wide(said.engine.errors_o.corrected.0.into()),
             27 => Wide(said.engine.errors_o.uncorrectable.0.into()),
-            28 => Wide(flags),
+            28 => Wide(self.engine.flags().iter().fold(0, |all, flags| all | flags.to_bits())),
             29 => Wide(said.vector.overflow_o.into()),
             _ => self.counters.outputs().counter_o,
         }
@@ -279,7 +278,7 @@ impl Core {
         let taken = [command.word_ready_o, loader.word_ready_o, appender.word_ready_o, vector.word_ready_o];
         let read = said.port.read_word_o.iter().zip(taken).any(|(word, ready)| word.valid && ready);
         self.counters.clock(&counters::Inputs {
-            activity_i: said.activity(),
+            activity_i: self.activity(),
             waiting_i: Uint(waiting),
             event_i: [
                 said.port.stream_word_o.valid && said.stream.word_ready_o,
@@ -497,8 +496,7 @@ impl Block for Core {
     }
 
     fn outputs(&self) -> Outputs {
-        let said = self.said();
-        let Said { csr, port, engine, .. } = &said;
+        let (csr, port) = (self.csr.outputs(), self.port.outputs());
         Outputs {
             host_aw_ready_o: csr.aw_ready_o,
             host_w_ready_o: csr.w_ready_o,
@@ -513,9 +511,9 @@ impl Block for Core {
             w_strobe_o: port.w_strobe_o,
             w_data_o: port.w_data_o,
             b_ready_o: port.b_ready_o,
-            activity_o: said.activity(),
-            flags_o: engine.flags_o.clone(),
-            errors_o: engine.errors_o,
+            activity_o: self.activity(),
+            flags_o: self.engine.flags(),
+            errors_o: self.engine.errors(),
         }
     }
 

@@ -126,6 +126,12 @@ const fn head_shape(segments: usize, int8: bool, wide: bool) -> (usize, usize) {
 }
 
 impl Appender {
+    /// What the unit does: `activity_o` alone.
+    #[must_use]
+    pub const fn doing(&self) -> Activity {
+        self.activity_q
+    }
+
     /// The unit after reset.
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {

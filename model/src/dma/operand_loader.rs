@@ -87,6 +87,12 @@ pub struct Outputs {
 }
 
 impl OperandLoader {
+    /// What the unit does: `activity_o` alone.
+    #[must_use]
+    pub const fn doing(&self) -> Activity {
+        self.activity_q
+    }
+
     /// The unit after reset.
     #[must_use]
     pub fn new(geometry: Geometry) -> Self {

@@ -52,8 +52,12 @@ impl Image {
         }
         let word =
             self.words.entry(address).or_insert(Word { bytes: [0; WORD_BYTES], written: 0, unknown: 0 });
-        for i in (0..WORD_BYTES).filter(|i| strobe >> i & 1 == 1) {
-            word.bytes[i] = bytes[i];
+        if strobe == u64::MAX {
+            word.bytes = *bytes;
+        } else {
+            for i in (0..WORD_BYTES).filter(|i| strobe >> i & 1 == 1) {
+                word.bytes[i] = bytes[i];
+            }
         }
         word.written |= strobe;
         word.unknown &= !strobe;
@@ -72,8 +76,16 @@ impl Image {
     /// Writes bytes at any address; false where that is refused.
     pub fn store(&mut self, address: u64, bytes: &[u8]) -> bool {
         let mut done = true;
-        for (at, &byte) in (address..).zip(bytes) {
-            done &= self.write(at - at % WORD, &[byte; WORD_BYTES], 1 << (at % WORD));
+        let (mut at, mut rest) = (address, bytes);
+        while !rest.is_empty() {
+            let offset = usize::try_from(at % WORD).expect("below 64");
+            let (now, later) = rest.split_at(rest.len().min(WORD_BYTES - offset));
+            let mut word = [0; WORD_BYTES];
+            word[offset..offset + now.len()].copy_from_slice(now);
+            let strobe = u64::MAX >> (WORD_BYTES - now.len()) << offset;
+            done &= self.write(at - at % WORD, &word, strobe);
+            at += now.len() as u64;
+            rest = later;
         }
         done
     }

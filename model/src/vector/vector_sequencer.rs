@@ -239,6 +239,12 @@ const fn batch_units(rows: u16) -> u64 {
 }
 
 impl VectorSequencer {
+    /// What the unit does: `activity_o` alone.
+    #[must_use]
+    pub const fn doing(&self) -> Activity {
+        self.activity_q
+    }
+
     const fn is(&self, opcode: u16) -> bool {
         self.opcode_q.0 == opcode
     }

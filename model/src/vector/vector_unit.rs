@@ -73,6 +73,14 @@ pub struct Outputs {
     pub activity_o: Activity,
 }
 
+impl VectorUnit {
+    /// What the unit does: `activity_o` alone.
+    #[must_use]
+    pub const fn doing(&self) -> Activity {
+        self.sequencer.doing()
+    }
+}
+
 impl Block for VectorUnit {
     type Inputs = Inputs;
     type Outputs = Outputs;
