@@ -195,6 +195,9 @@ campaign! {
         value_scale_of_next_tile
         value_scale_over_key
         values_too_early
+        eps_forgotten
+        residual_added_twice
+        key_before_its_norm
         vector_ends_unanswered
         word_given_before_sum
         word_of_wrong_client
