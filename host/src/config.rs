@@ -76,8 +76,6 @@ pub struct Config {
     pub tie_word_embeddings: bool,
     /// Longest sequence, in tokens.
     pub max_position_embeddings: usize,
-    /// Tokens that end a text.
-    pub eos_token_ids: Vec<u32>,
 }
 
 impl Config {
@@ -133,7 +131,6 @@ impl Config {
             rms_norm_eps: raw.rms_norm_eps,
             tie_word_embeddings: raw.tie_word_embeddings,
             max_position_embeddings: raw.max_position_embeddings,
-            eos_token_ids: raw.eos_token_ids(),
         };
         config.check()?;
         Ok(config)

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What runs on the host: checkpoints, tokenisers and the binary32 forward pass that says what a model answers.
 //!
-//! A model directory is one of Hugging Face: `config.json`, `model.safetensors` and `tokenizer.json` of a
-//! `Qwen3ForCausalLM`. The forward pass is plain code after the model's definition; it is the yardstick that
+//! A model directory is one of Hugging Face: `config.json`, `model.safetensors` (or shards and their index) and
+//! `tokenizer.json` of a `Qwen3ForCausalLM` or `LlamaForCausalLM`. The forward pass is plain code after the model's definition; it is the yardstick that
 //! quantised and accelerated passes are compared with, and an [`Observer`] sees the activations that reach every
 //! weight matrix on the way.
+//!
+//! A [`import::Packed`] model is such a directory as the core wants it, in memory or in a file; a [`lower::Plan`] makes
+//! commands of its steps.
 //!
 //! A [`program::Program`] is a file of commands for the core, with the memory that they work on.
 //!

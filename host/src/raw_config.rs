@@ -45,15 +45,6 @@ pub(crate) struct Raw {
     rope_parameters: Option<RawRope>,
     rope_scaling: Option<RawRope>,
     quantization_config: Option<serde_json::Value>,
-    eos_token_id: Option<TokenIds>,
-}
-
-/// One, or several.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TokenIds {
-    One(u32),
-    Several(Vec<u32>),
 }
 
 impl Raw {
@@ -136,15 +127,6 @@ impl Raw {
             return Err(refuse("sliding_window", expected, "none", CORRECT));
         };
         Ok(slides.into_iter().map(|slides| slides.then_some(window)).collect())
-    }
-
-    /// Tokens that end a text.
-    pub(crate) fn eos_token_ids(&self) -> Vec<u32> {
-        match &self.eos_token_id {
-            None => Vec::new(),
-            Some(TokenIds::One(id)) => vec![*id],
-            Some(TokenIds::Several(ids)) => ids.clone(),
-        }
     }
 
     /// The rotary base, which newer files nest and older ones keep at the top level.

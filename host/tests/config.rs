@@ -44,7 +44,6 @@ fn the_small_model_is_read() {
         windows: vec![None; 3],
         tie_word_embeddings: true,
         max_position_embeddings: 512,
-        eos_token_ids: vec![0],
     };
     assert_eq!(Config::load(&common::model_dir()).unwrap(), expected);
     assert_eq!((expected.query_width(), expected.key_width()), (512, 256));

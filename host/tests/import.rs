@@ -51,6 +51,7 @@ fn a_file_is_what_is_packed_in_memory() {
     assert_eq!(packed.manifest.tensors, manifest.tensors);
     assert!(packed.tokenizer().unwrap().is_none());
     let tokenizer = read.tokenizer().unwrap().expect("it is in the file");
+    assert_eq!(manifest.tokenizer.unwrap().stop, [0], "config.json says so");
     let prompt = &common::prompts()[0];
     assert_eq!(tokenizer.encode(&prompt.text).unwrap(), prompt.ids);
 }

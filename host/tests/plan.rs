@@ -17,6 +17,9 @@ use tandem_model::reference::decoder::Decoder;
 use tandem_model::reference::image::Image;
 use tandem_model::reference::program::Machine;
 
+/// Logits of all rows, and the largest of each.
+type Answer = (Vec<u32>, Vec<(u32, f32)>);
+
 /// A machine with a packed model in its memory.
 struct Session {
     plan: Plan,
@@ -46,7 +49,7 @@ impl Session {
     }
 
     /// A step; its logits and what was largest, if they are wanted.
-    fn step(&mut self, ids: &[u32], logits: bool) -> Option<(Vec<u32>, Vec<(u32, f32)>)> {
+    fn step(&mut self, ids: &[u32], logits: bool) -> Option<Answer> {
         self.machine.image.write(self.plan.ids(), &ids_word(ids), u64::MAX);
         let step = self.plan.step(self.tokens, ids.len(), logits).unwrap();
         for (command, label) in step.commands.iter().zip(&step.labels) {

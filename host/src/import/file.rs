@@ -47,6 +47,7 @@ pub(super) fn import(
     // Read and parsed first: it would be a pity to find out in the end.
     let tokenizer = crate::files::read(dir, TOKENIZER)?;
     Tokenizer::parse(&tokenizer, &dir.join(TOKENIZER), &config)?;
+    let stop = crate::stop::stop_ids(dir)?;
     let of = Manifest::new(&config, options)?.bytes;
 
     let unwritable = |source: std::io::Error| HostError::Unwritable { path: path.to_path_buf(), source };
@@ -59,7 +60,7 @@ pub(super) fn import(
         if each(Progress { done, of }) { Ok(()) } else { Err(HostError::Stopped) }
     })?;
     let (bytes, sha256) = (tokenizer.len() as u64, digits(&Sha256::digest(&tokenizer)));
-    manifest.tokenizer = Some(TokenizerFile { bytes, sha256 });
+    manifest.tokenizer = Some(TokenizerFile { stop, bytes, sha256 });
     let text = serde_json::to_vec(&manifest).map_err(|error| unwritable(error.into()))?;
     finish(file, &manifest, [&text, &tokenizer], path).map_err(unwritable)?;
     Ok(manifest)
@@ -144,7 +145,7 @@ pub(super) fn load(path: &Path) -> Result<Packed, HostError> {
     }
     let tokenizer = match &manifest.tokenizer {
         None => None,
-        Some(TokenizerFile { bytes, sha256 }) => {
+        Some(TokenizerFile { bytes, sha256, .. }) => {
             let tokenizer = &file[behind..end(behind as u64, *bytes)?];
             let found = digits(&Sha256::digest(tokenizer));
             if found != *sha256 {

@@ -70,6 +70,8 @@ pub struct Manifest {
 /// A `tokenizer.json` in a packed model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizerFile {
+    /// Ids that end a text, as [`stop_ids`](crate::stop_ids) finds them in the model directory.
+    pub stop: Vec<u32>,
     /// How many bytes it has.
     pub bytes: u64,
     /// Of its bytes, in hexadecimal digits.
