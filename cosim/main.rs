@@ -37,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Generate text from a checkpoint: the core computes every token.
+    /// Generate text from a checkpoint, a folder or what import made of it: the core computes every token.
     Generate(GenerateRun),
     /// How well a checkpoint foretells a text, in binary32 and on the numerics of the core.
     Perplexity(PerplexityRun),
@@ -143,9 +143,6 @@ struct CheckpointRun {
 struct GenerateRun {
     #[command(flatten)]
     run: CheckpointRun,
-    /// The checkpoint as `tandem import` packed it; by default it is packed anew.
-    #[arg(long)]
-    packed: Option<PathBuf>,
     /// Most tokens that are generated.
     #[arg(long, default_value_t = 32)]
     tokens: usize,
@@ -196,7 +193,6 @@ impl GenerateRun {
             self.run.options(self.kv, failure)?;
         Ok(generate::Options {
             model,
-            packed: self.packed,
             prompt,
             tokens: self.tokens,
             ignore_stop: self.ignore_stop,

@@ -314,7 +314,7 @@ impl Device {
             | Kind::Results
             | Kind::Port => &[],
             // Sixteen of them.
-            Kind::Vector => &["vector_lane"],
+            Kind::Vector => &["vector_lane", "float_function"],
             Kind::Collective => &["float_add"],
             Kind::Array => &["pe_segment", "segment_edge"],
             Kind::Attention => &["pe_segment", "segment_edge", "softmax"],

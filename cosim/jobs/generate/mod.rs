@@ -6,6 +6,7 @@ mod session;
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use tandem_host::import::{ImportOptions, Packed};
 use tandem_host::lower::{Plan, PlanOptions};
 use tandem_host::{Checkpoint, Sampler, Tokenizer, ngram_draft, stop_ids};
@@ -35,10 +36,8 @@ pub enum Draft {
 /// What to generate, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Checkpoint folder.
+    /// Checkpoint folder, or a checkpoint that `tandem import` packed.
     pub model: PathBuf,
-    /// The checkpoint, packed by `tandem import`; packed anew when there is none.
-    pub packed: Option<PathBuf>,
     /// Prompt.
     pub prompt: String,
     /// Most tokens that are generated.
@@ -90,10 +89,8 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Repor
         &options.failure,
         options.wave.as_deref(),
     )?;
-    let packed = packed(options)?;
-    let tokenizer = Tokenizer::load(&options.model, packed.config())?;
+    let Model { packed, tokenizer, stops } = Model::load(options)?;
     let prompt = tokenizer.encode(&options.prompt)?;
-    let stops = if options.ignore_stop { Vec::new() } else { stop_ids(&options.model)? };
     let int8 = options.kv == Format::Int8;
     let plan_options = PlanOptions { geometry: options.geometry, context: options.context, int8 };
     let plan = Plan::new(&packed.manifest, plan_options)?;
@@ -120,12 +117,40 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Repor
     Ok(report)
 }
 
-fn packed(options: &Options) -> anyhow::Result<Packed> {
-    if let Some(file) = &options.packed {
-        return Ok(Packed::load(file)?);
+/// What is needed of a model.
+struct Model {
+    packed: Packed,
+    tokenizer: Tokenizer,
+    /// Tokens that end a text.
+    stops: Vec<u32>,
+}
+
+impl Model {
+    fn load(options: &Options) -> anyhow::Result<Self> {
+        let path = &options.model;
+        let mut model = if path.is_file() {
+            let packed = Packed::load(path)?;
+            let Some(tokenizer) = packed.tokenizer()? else {
+                bail!(
+                    "expected a tokenizer in {}, found none: the folder had no tokenizer.json when it was imported; \
+                     put one there and import it again",
+                    path.display()
+                );
+            };
+            let stops = packed.manifest.tokenizer.as_ref().map(|of| of.stop.clone()).unwrap_or_default();
+            Self { packed, tokenizer, stops }
+        } else {
+            let import = ImportOptions { context: options.context, ..ImportOptions::new(options.geometry) };
+            let checkpoint = Checkpoint::load(path)?;
+            let tokenizer = Tokenizer::load(path, &checkpoint.config)?;
+            let packed = Packed::of_checkpoint(&checkpoint, &import)?;
+            Self { packed, tokenizer, stops: stop_ids(path)? }
+        };
+        if options.ignore_stop {
+            model.stops.clear();
+        }
+        Ok(model)
     }
-    let import = ImportOptions { context: options.context, ..ImportOptions::new(options.geometry) };
-    Ok(Packed::of_checkpoint(&Checkpoint::load(&options.model)?, &import)?)
 }
 
 /// What has been said so far.
