@@ -35,8 +35,7 @@ PROMPT := To create a new thread, we call the spawn function and give it a closu
 # The demo needs one device of all that the tests need.
 demo: export TANDEM_DEVICES := core_small
 demo: setup
-	cargo run -- matvec --model $(MODEL) --prompt "To create a new thread, we"
-	cargo run -- attend --model $(MODEL) --prompt "$(PROMPT)"
+	cargo run -- generate --model $(MODEL) --tokens 40 --prompt "$(PROMPT)"
 
 test: setup
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --profile ci && cargo test --workspace --doc --quiet; else cargo test --workspace; fi

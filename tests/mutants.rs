@@ -82,7 +82,6 @@ campaign! {
         bank_bit_wrong
         beat_popped_while_waiting
         binary32_flush_bound_off_by_one
-        block_carry_of_other_format
         bulk_first
         burst_over_page
         burst_without_room
@@ -139,8 +138,6 @@ campaign! {
         negative_zero
         p_ties_up
         p_wraps
-        pair_waits_elsewhere
-        parabola_straight
         partial_sum_read_early
         pe_tag_a_beat_early
         peer_restart_unnoticed
@@ -149,7 +146,6 @@ campaign! {
         place_overwritten
         prefetch_survives_reset
         present_kept_at_clear
-        product_ties_to_odd
         reciprocal_truncated
         refusal_forgotten
         replay_slot_off_by_one
@@ -159,10 +155,8 @@ campaign! {
         room_not_awaited
         room_returned_twice
         rope_position_off_by_one
-        rope_sign
         rounded_reset_missing
         rounding_ties_away
-        row_beyond_table_read
         runs_survive_reset
         saturation_bound_off_by_one
         scale_bias_off_by_one
@@ -178,8 +172,6 @@ campaign! {
         sticky_bit_dropped
         strobe_ignored
         sum_begins_with_second
-        sum_folded_early
-        sum_survives_clear
         syndrome_row_ignored
         tail_not_zeroed
         tail_scales_missing
@@ -198,7 +190,6 @@ campaign! {
         eps_forgotten
         residual_added_twice
         key_before_its_norm
-        vector_ends_unanswered
         word_given_before_sum
         word_of_wrong_client
         write_beyond_bounds

@@ -77,28 +77,3 @@ fn what_cannot_be_measured_is_refused() {
     assert!(matches!(of(&[7, 512]), Err(HostError::UnknownToken { id: 512, .. })));
     assert!(matches!(of(tokens), Err(HostError::Stopped)));
 }
-
-/// The figures of the whole text: `cargo test --release -p tandem-host --test perplexity -- --ignored --nocapture`.
-#[test]
-#[ignore = "takes two minutes"]
-fn the_whole_text() {
-    let model = model();
-    let mut worst: f64 = 0.0;
-    // The model was trained on windows of 192 tokens, and no longer ones.
-    for (window, most) in [(192, 0.04), (512, 0.06)] {
-        let options = PerplexityOptions { window, ..PerplexityOptions::default() };
-        let found = measure(&model, &options).unwrap();
-        let [nats, per_token] = [found.binary32, Perplexity::of(found.binary32)];
-        println!("windows of {window}, {} tokens: binary32 {nats:.4} nats, {per_token:.4}", found.tokens);
-        for (number, (format, most)) in [("MXFP4", most), ("MXINT8", 0.01)].into_iter().enumerate() {
-            let (nats, above) = (found.hardware[number], found.above(number));
-            println!(
-                "  K and V in {format}: {nats:.4} nats, {:.4}, {:+.2} %",
-                Perplexity::of(nats),
-                100.0 * above
-            );
-            worst = worst.max(above / most);
-        }
-    }
-    assert!(worst < 1.0, "a format is too far above binary32");
-}
