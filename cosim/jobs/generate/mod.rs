@@ -202,7 +202,7 @@ fn generate(
             report.stopped = stop;
             break;
         }
-        let room = (options.tokens - report.tokens.len()).min(decoding.room()).min(rows) - 1;
+        let room = (options.tokens - report.tokens.len()).min(decoding.room()).min(rows).saturating_sub(1);
         let mut pass = vec![id];
         if options.draft == Draft::Ngram {
             pass.extend(ngram_draft(&ids, room));
