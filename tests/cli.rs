@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Ran, project, tandem};
+use support::{Ran, interrupted, project, tandem};
 use tandem::lockstep::Lockstep;
 use tandem_model::array::float_add::FloatAdd;
 use tandem_model::block::Block;
@@ -680,31 +680,6 @@ fn verilator_of_the_project_is_found() {
 }
 
 // ---- Ctrl-C, and being told to end ----
-
-/// Runs a command, sends it a signal as soon as `ready` says so of its output, and gives code, output and errors.
-#[cfg(unix)]
-fn interrupted(folder: &Path, args: &[&str], signal: &str, ready: &str) -> (Option<i32>, String, String) {
-    use std::io::{BufRead, BufReader, Read};
-    use std::process::Stdio;
-
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
-        .args(args)
-        .current_dir(folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    while !text.contains(ready) {
-        assert_ne!(lines.read_line(&mut text).unwrap(), 0, "ended before {ready:?}: {text}");
-    }
-    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    lines.read_to_string(&mut text).unwrap();
-    let ended = child.wait_with_output().unwrap();
-    (ended.status.code(), text, String::from_utf8_lossy(&ended.stderr).into_owned())
-}
 
 #[cfg(unix)]
 #[test]

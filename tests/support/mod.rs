@@ -47,6 +47,34 @@ pub fn tandem<S: AsRef<OsStr>>(folder: &Path, seed: Option<&str>, args: &[S]) ->
     Ran { code: out.status.code(), stdout, stderr }
 }
 
+/// Starts the program, sends it a signal when it has said `ready`, and gives its exit code and all that it said.
+#[cfg(unix)]
+pub fn interrupted(folder: &Path, args: &[&str], signal: &str, ready: &str) -> (Option<i32>, String, String) {
+    use std::io::Read;
+    use std::process::Stdio;
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(args)
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let (mut said, mut piece) = (Vec::new(), [0; 256]);
+    while !String::from_utf8_lossy(&said).contains(ready) {
+        let read = out.read(&mut piece).unwrap();
+        assert_ne!(read, 0, "ended before {ready:?}: {}", String::from_utf8_lossy(&said));
+        said.extend(&piece[..read]);
+    }
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    out.read_to_end(&mut said).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let [said, errors] = [said, ended.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (ended.status.code(), said, errors)
+}
+
 impl Ran {
     /// Whether it ended as input that is refused should: code 2, nothing on standard output but a table's head, a
     /// message that holds all of `parts`, and no panic.
