@@ -17,6 +17,8 @@ use crate::{Error, Result};
 const WIDTH: f64 = 1120.0;
 /// Left of them: names of the units.
 const LEFT: f64 = 70.0;
+/// Right of them: half of the last number.
+const RIGHT: f64 = 30.0;
 /// Height of a unit's row.
 const ROW: f64 = 26.0;
 /// Below the rows: the axis.
@@ -87,15 +89,16 @@ const fn number(count: u64) -> f64 {
 fn picture(spans: &[Named], window: &Range<u64>) -> String {
     let cycles = number(window.end.saturating_sub(window.start).max(1));
     let x = |cycle: u64| LEFT + WIDTH * number(cycle.clamp(window.start, window.end) - window.start) / cycles;
-    let row = |unit: usize| 4.0 + ROW * number(unit as u64);
+    // Control has no commands of its own: the rows begin with unit 1.
+    let row = |unit: usize| 4.0 + ROW * number(unit as u64 - 1);
     let bottom = row(UNIT_NAMES.len());
     let mut kinds: Vec<&str> = Vec::new();
     let mut document = Document::new()
-        .set("viewBox", (0, 0, LEFT + WIDTH + 10.0, bottom + AXIS))
+        .set("viewBox", (0, 0, LEFT + WIDTH + RIGHT, bottom + AXIS))
         .set("font-family", "sans-serif")
         .set("font-size", 11)
         .add(Rectangle::new().set("width", "100%").set("height", "100%").set("fill", "white"));
-    for (unit, name) in UNIT_NAMES.iter().enumerate() {
+    for (unit, name) in UNIT_NAMES.iter().enumerate().skip(1) {
         let at = row(unit) + ROW / 2.0 + 4.0;
         document = document.add(Text::new(*name).set("x", 4).set("y", at));
     }
@@ -129,14 +132,20 @@ fn picture(spans: &[Named], window: &Range<u64>) -> String {
     }
     let axis = |y: f64| Line::new().set("x1", LEFT).set("x2", LEFT + WIDTH).set("y1", y).set("y2", y);
     document = document.add(axis(bottom + 2.0).set("stroke", "#888888"));
-    for tick in 0..=8 {
-        let cycle = (window.end - window.start) * tick / 8;
+    let length = window.end.saturating_sub(window.start);
+    for cycle in (0..=length).step_by(usize::try_from(tick(length)).unwrap_or(usize::MAX)) {
         let at = format!("{:.2}", x(window.start + cycle));
         let text = Text::new(format!("{cycle}")).set("x", at).set("y", bottom + 16.0);
         document = document.add(text.set("text-anchor", "middle").set("fill", "#555555"));
     }
     let unit = Text::new("cycles").set("x", LEFT + WIDTH / 2.0).set("y", bottom + 30.0);
     document.add(unit.set("text-anchor", "middle").set("fill", "#555555")).to_string()
+}
+
+/// Cycles between two numbers of an axis of so many: 1, 2 or 5 times a power of ten, such that there are at most ten steps.
+fn tick(length: u64) -> u64 {
+    let steps = (0..18).flat_map(|power| [1, 2, 5].map(|digit| digit * 10u64.pow(power)));
+    steps.into_iter().find(|step| length / step <= 10).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -157,7 +166,12 @@ mod tests {
         let text = picture(&spans(), &(0..500));
         assert!(text.contains("\ngemv\n") && text.contains("3 load: cycles 0 to 30"), "{text}");
         assert!(!text.contains("attend"), "{text}");
-        assert!(UNIT_NAMES.iter().all(|name| text.contains(name)));
+        assert!(UNIT_NAMES.iter().skip(1).all(|name| text.contains(name)));
+    }
+
+    #[test]
+    fn an_axis_has_round_numbers() {
+        assert_eq!([0, 7, 500, 19_531, 60_000].map(tick), [1, 1, 50, 2000, 10_000]);
     }
 
     #[test]
