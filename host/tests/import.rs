@@ -189,3 +189,28 @@ fn a_file_that_has_changed_is_refused() {
     let packed = Packed::of_checkpoint(&Checkpoint::load(model.path()).unwrap(), &options()).unwrap();
     assert_eq!(packed.bytes(packed.manifest.of_layer(1, "down")).len(), down.len());
 }
+
+#[test]
+fn a_random_model_is_the_same_for_a_seed_and_runs() {
+    let config = Config::parse(&serde_json::to_vec(&qwen3()).unwrap(), Path::new("config.json")).unwrap();
+    for int8 in [Vec::new(), vec!["down".to_owned(), "head".to_owned()]] {
+        let options = ImportOptions { context: Some(8), int8, ..options() };
+        let packed = Packed::random(&config, &options, 4, 1).unwrap();
+        assert_eq!(packed.image().len() as u64, packed.manifest.bytes);
+        assert_eq!(packed.manifest.tensor("embedding").shape[0], 4);
+        assert!(packed.image() == Packed::random(&config, &options, 4, 1).unwrap().image());
+        assert!(packed.image() != Packed::random(&config, &options, 4, 2).unwrap().image());
+
+        let decoder = packed.decoder(false);
+        let mut cache = decoder.cache();
+        let step = decoder.step(&mut cache, &[1, 2, 3], 2..3);
+        assert_eq!(step.logits.len(), config.vocab_size);
+        // Neither lost nor out of bounds.
+        let size = |bits: &u32| f32::from_bits(*bits).abs();
+        let largest = step.logits.iter().map(size).fold(0.0, f32::max);
+        assert!((0.01..1000.0).contains(&largest), "{largest}");
+        // A token that the table does not have reads its first row.
+        let beyond = decoder.step(&mut decoder.cache(), &[1, 2, 4], 2..3).logits;
+        assert_eq!(beyond, decoder.step(&mut decoder.cache(), &[1, 2, 0], 2..3).logits);
+    }
+}

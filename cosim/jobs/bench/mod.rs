@@ -6,6 +6,7 @@
 mod attention;
 mod collective;
 mod core;
+mod decoder;
 mod link;
 
 use std::time::Instant;
@@ -289,8 +290,21 @@ fn compile_figures() -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Groups of figures, by the name that `--only` takes.
-pub const GROUPS: [&str; 8] =
-    ["gemv", "attention", "core", "secded", "link", "collective", "speed", "compile"];
+pub const GROUPS: [&str; 11] = [
+    "gemv",
+    "attention",
+    "core",
+    "layer",
+    "generate",
+    "secded",
+    "link",
+    "collective",
+    "speed",
+    "compile",
+    MODEL,
+];
+/// A whole model in lockstep: only when it is asked for.
+const MODEL: &str = "model";
 
 /// Measures. `each` is told every figure as it comes.
 ///
@@ -298,11 +312,14 @@ pub const GROUPS: [&str; 8] =
 /// When a device fails, or a utilisation is above the limit.
 pub fn run(only: Option<&str>, quick: bool, mut each: impl FnMut(&Figure)) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for group in GROUPS.into_iter().filter(|g| only.is_none_or(|o| o == *g)) {
+    for group in GROUPS.into_iter().filter(|g| only.map_or(*g != MODEL, |o| o == *g)) {
         let measured = match group {
             "gemv" => vec![utilisation(false)?, utilisation(true)?],
             "attention" => attention::figures()?,
             "core" => core::figures()?,
+            "layer" => decoder::layer()?,
+            "generate" => decoder::generate(quick)?,
+            MODEL => decoder::model()?,
             "link" => link::figures(quick)?,
             "secded" => secded_figures(quick)?,
             "collective" => collective::figures()?,

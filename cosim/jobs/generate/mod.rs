@@ -16,7 +16,7 @@ use tandem_model::devices::{Device, Kind};
 use tandem_testbenches::core::CoreDut;
 
 pub use report::{Barrier, Pass, Purpose, Report};
-pub use session::{Decoding, Outcome};
+pub use session::{Decoding, OfLayer, Outcome};
 
 use super::Format;
 use super::run::Memory;

@@ -104,7 +104,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(options: &Options, prompt_tokens: usize) -> Self {
+    pub(crate) fn new(options: &Options, prompt_tokens: usize) -> Self {
         Self {
             engine: options.engine.name(),
             geometry: options.geometry.name,

@@ -8,10 +8,11 @@ use tandem_host::import::Packed;
 use tandem_host::lower::{Label, Plan, best_of, ids_word};
 use tandem_model::control::command::{Command, STATUSES, name_of};
 use tandem_model::control::types::{OPCODE_ATTEND, OPCODE_GEMV};
-use tandem_model::layout::{region_bytes, result_bytes, unpack_results, weight_bytes};
+use tandem_model::layout::{pack_region, region_bytes, result_bytes, unpack_results, weight_bytes};
 use tandem_model::memory::types::AXI_BYTES;
 use tandem_model::numerics::BLOCK_LEN;
 use tandem_model::reference::decoder::{Cache, Decoder};
+use tandem_model::reference::fast::Blocks;
 use tandem_testbenches::WrongAnswer;
 use tandem_testbenches::core::{Batch, CorePort, HostPlan, Progress, Session, Span};
 
@@ -43,7 +44,30 @@ pub struct Decoding<'a> {
     spans: Vec<Named>,
     /// Cycles of the last pass.
     last: std::ops::Range<u64>,
+    noted: Noted,
     start: Instant,
+}
+
+/// What is known of the last pass, command by command.
+#[derive(Default)]
+struct Noted {
+    commands: Vec<Command>,
+    labels: Vec<Label>,
+    done: Vec<u64>,
+    waits: Vec<(String, u64)>,
+}
+
+/// What a layer took in a pass.
+#[derive(Clone, Debug)]
+pub struct OfLayer {
+    /// From the last completion of the layer before to its own last one.
+    pub cycles: u64,
+    /// Bytes of its weights, K and V that must cross the memory port once.
+    pub streamed_bytes: u64,
+    /// Products that its commands need: tokens times weights, and queries times K and V.
+    pub products: u64,
+    /// Cycles in which the array had nothing to do, by the command that it then began; the worst first.
+    pub waits: Vec<(String, u64)>,
 }
 
 /// What a pass with logits has computed.
@@ -112,6 +136,7 @@ impl<'a> Decoding<'a> {
             tokens: Vec::new(),
             spans: Vec::new(),
             last: 0..0,
+            noted: Noted::default(),
             start: Instant::now(),
         })
     }
@@ -138,6 +163,50 @@ impl<'a> Decoding<'a> {
     pub fn keep(&mut self, tokens: usize) {
         self.tokens.truncate(tokens);
         self.cache.truncate(self.tokens.len());
+    }
+
+    /// Puts K and V of further tokens into memory, the same for every head of every layer, as if they had been appended.
+    ///
+    /// # Panics
+    /// When there are tokens already, or they are not of the plan's format.
+    pub fn fill(&mut self, keys: &Blocks, values: &Blocks) {
+        assert!(self.tokens.is_empty(), "regions begin with the first token");
+        self.cache.append(keys, values);
+        self.tokens = vec![0; self.cache.tokens()];
+        let config = self.plan.config();
+        let segments = self.options.geometry.segments;
+        let bytes = pack_region(segments, config.head_dim == 128, laid_out(keys), laid_out(values));
+        for layer in 0..config.num_hidden_layers {
+            for head in 0..config.num_key_value_heads {
+                self.session.store(self.plan.region(layer, head), &bytes);
+            }
+        }
+    }
+
+    /// What a layer, not the first one, took in the last pass.
+    ///
+    /// # Panics
+    /// When there was no pass.
+    #[must_use]
+    pub fn layer(&self, layer: usize) -> OfLayer {
+        let Noted { commands, labels, done, waits } = &self.noted;
+        let last = |layer: usize| {
+            let of_layer = labels.iter().zip(done).filter(|(label, _)| label.layer == Some(layer));
+            *of_layer.map(|(_, done)| done).max().expect("a pass runs all layers")
+        };
+        let own = || commands.iter().zip(labels).filter(|(_, label)| label.layer == Some(layer));
+        let segments = self.options.geometry.segments;
+        let bytes: usize = own().map(|(command, _)| streamed_bytes(command, segments)).sum();
+        let name = format!("layer {layer}, ");
+        let waits = waits.iter().filter_map(|(what, cycles)| Some((what.strip_prefix(&name)?, *cycles)));
+        let mut waits: Vec<(String, u64)> = waits.map(|(what, cycles)| (what.to_owned(), cycles)).collect();
+        waits.sort_by_key(|&(_, cycles)| std::cmp::Reverse(cycles));
+        OfLayer {
+            cycles: last(layer) - last(layer - 1),
+            streamed_bytes: bytes as u64,
+            products: own().map(|(command, _)| products(command)).sum(),
+            waits,
+        }
     }
 
     /// Runs a few more tokens, and says what comes behind each when `logits` are wanted.
@@ -242,8 +311,15 @@ impl<'a> Decoding<'a> {
             let from_first = span.index.wrapping_sub(tandem_model::block::low_u16(batch.first as u64));
             usize::from(from_first)
         };
+        let waits = barriers(&spans, &batch.cycles, |span| labels.get(command(span)));
+        self.noted = Noted {
+            commands: commands.to_vec(),
+            labels: labels.to_vec(),
+            done: batch.completions.iter().map(|completion| completion.done).collect(),
+            waits: waits.clone(),
+        };
         if purpose != Purpose::Prefill {
-            report.add_barriers(barriers(&spans, &batch.cycles, |span| labels.get(command(span))));
+            report.add_barriers(waits);
         }
         if self.options.timeline.is_some() {
             let named = spans.iter().filter_map(|span| {
@@ -284,5 +360,28 @@ fn streamed_bytes(command: &Command, segments: usize) -> usize {
             region_bytes(segments, int8, command.flags.wide, keys)
         }
         _ => 0,
+    }
+}
+
+/// Products of a command, by its rows.
+fn products(command: &Command) -> u64 {
+    let (count, length, rows) =
+        (u64::from(command.count), u64::from(command.length), u64::from(command.rows));
+    match u16::from(command.opcode) {
+        OPCODE_GEMV => rows * count * length,
+        // A row sees the keys up to its own position.
+        OPCODE_ATTEND => {
+            let seen = command.positions.iter().take(usize::from(command.rows));
+            let seen: u64 = seen.map(|&at| u64::from(at) + 1).sum();
+            2 * seen * if command.flags.wide { 128 } else { 64 }
+        }
+        _ => 0,
+    }
+}
+
+fn laid_out(blocks: &Blocks) -> tandem_model::layout::Blocks<'_> {
+    match blocks {
+        Blocks::Fp4(blocks) => tandem_model::layout::Blocks::Fp4(blocks),
+        Blocks::Int8(blocks) => tandem_model::layout::Blocks::Int8(blocks),
     }
 }

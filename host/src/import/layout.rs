@@ -86,6 +86,15 @@ impl Manifest {
     /// [`HostError::Config`] when the core cannot run it, [`HostError::Option`] for a context that is none of its,
     /// [`HostError::NoMatrix`].
     pub fn new(config: &Config, options: &ImportOptions) -> Result<Self, HostError> {
+        Self::with_table(config, options, config.vocab_size)
+    }
+
+    /// The same with so many rows in the embedding, which may be fewer than the head has.
+    pub(super) fn with_table(
+        config: &Config,
+        options: &ImportOptions,
+        table: usize,
+    ) -> Result<Self, HostError> {
         config.check()?;
         let segments = options.geometry.segments;
         let context = context(config, options.context)?;
@@ -95,7 +104,7 @@ impl Manifest {
             let named = int8.iter().any(|other| other == name || other == kind);
             if named { Format::Int8 } else { Format::Fp4 }
         };
-        let manifest = Self::laid_out(config, segments, context, format);
+        let manifest = Self::laid_out(config, segments, [context, table], format);
         manifest.check()?;
         Ok(manifest)
     }
@@ -107,7 +116,8 @@ impl Manifest {
         let int8: Vec<&str> =
             self.tensors.iter().filter(|t| t.format == Format::Int8).map(|t| t.name.as_str()).collect();
         let format = |name: &str| if int8.contains(&name) { Format::Int8 } else { Format::Fp4 };
-        let mut expected = Self::laid_out(&self.config, self.segments, self.context, format);
+        let mut expected =
+            Self::laid_out(&self.config, self.segments, [self.context, self.config.vocab_size], format);
         for (to, from) in expected.tensors.iter_mut().zip(&self.tensors) {
             to.sha256.clone_from(&from.sha256);
         }
@@ -137,10 +147,15 @@ impl Manifest {
         self.tensor(&format!("layers.{layer}.{name}"))
     }
 
-    fn laid_out(config: &Config, segments: usize, context: usize, format: impl Fn(&str) -> Format) -> Self {
+    fn laid_out(
+        config: &Config,
+        segments: usize,
+        [context, table]: [usize; 2],
+        format: impl Fn(&str) -> Format,
+    ) -> Self {
         let mut tensors: Vec<Tensor> = Vec::new();
         let mut end = 0;
-        for (name, shape, matrix) in items(config, context) {
+        for (name, shape, matrix) in items(config, context, table) {
             let format = if matrix { format(&name) } else { Format::Binary32 };
             let [rows, cols] = shape;
             let bytes = match format {
@@ -206,11 +221,11 @@ impl Manifest {
 }
 
 /// Name, shape and "is a matrix" of every tensor, in order.
-fn items(config: &Config, context: usize) -> Vec<(String, [usize; 2], bool)> {
+fn items(config: &Config, context: usize, table: usize) -> Vec<(String, [usize; 2], bool)> {
     let (hidden, dim) = (config.hidden_size, config.head_dim);
     let vector = |name: &str, length: usize| (name.to_owned(), [1, length], false);
     let mut items = vec![
-        ("embedding".to_owned(), [config.vocab_size, hidden], false),
+        ("embedding".to_owned(), [table, hidden], false),
         ("angles".to_owned(), [context, dim], false),
         vector("ones", dim),
     ];
@@ -244,7 +259,7 @@ fn context(config: &Config, wanted: Option<usize>) -> Result<usize, HostError> {
 /// Names of packed matrices, or of all of a kind, from those that were given.
 fn overrides(config: &Config, given: &[String]) -> Result<Vec<String>, HostError> {
     let matrices: Vec<String> =
-        items(config, 1).into_iter().filter(|(_, _, matrix)| *matrix).map(|(name, ..)| name).collect();
+        items(config, 1, 1).into_iter().filter(|(_, _, matrix)| *matrix).map(|(name, ..)| name).collect();
     let known = |name: &String| MATRICES.contains(&name.as_str()) || matrices.contains(name);
     given
         .iter()

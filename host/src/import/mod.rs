@@ -8,6 +8,7 @@
 mod file;
 mod layout;
 mod pack;
+mod random;
 mod unpack;
 
 use std::path::Path;
@@ -102,6 +103,22 @@ impl Packed {
             Ok(())
         })?;
         Ok(Self { manifest, image: Bytes::Owned(image), tokenizer: None })
+    }
+
+    /// A model of this shape with random weights, the same for the same seed: norms near 1, products about as large as their
+    /// inputs. Its embedding has `table` rows, however many the head has; larger token ids read its first row. Checksums are
+    /// empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Manifest::new`].
+    pub fn random(
+        config: &Config,
+        options: &ImportOptions,
+        table: usize,
+        seed: u64,
+    ) -> Result<Self, HostError> {
+        random::random(config, options, table, seed)
     }
 
     /// Maps a file that [`import`] wrote, and checks every tensor's checksum.

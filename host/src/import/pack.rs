@@ -17,7 +17,7 @@ use crate::rope::Rope;
 use crate::tensors::Tensors;
 
 /// Rows that are packed at once: whole tiles, so that parts of a stream follow each other without a gap.
-const ROWS: usize = 1024;
+pub(super) const ROWS: usize = 1024;
 
 /// Where weights come from.
 pub(super) trait Source {
@@ -155,10 +155,7 @@ pub(super) fn pack(
     writer.put("embedding", rows.map(|rows| floats(&embedding.name, rows)))?;
     drop(embedding);
     let rope = Rope::new(&config);
-    let angles = (0..context).map(|position| {
-        let (sines, cosines): (Vec<f32>, Vec<f32>) = rope.turns(position).unzip();
-        floats("angles", &[cosines, sines].concat())
-    });
+    let angles = (0..context).map(|position| floats("angles", &angles(&rope, position)));
     writer.put("angles", angles)?;
     let ones = vec![1.0; dim];
     writer.vector("ones", &ones)?;
@@ -179,9 +176,15 @@ pub(super) fn pack(
     Ok(writer.manifest)
 }
 
+/// Cosines of a position, then its sines.
+pub(super) fn angles(rope: &Rope, position: usize) -> Vec<f32> {
+    let (sines, cosines): (Vec<f32>, Vec<f32>) = rope.turns(position).unzip();
+    [cosines, sines].concat()
+}
+
 /// Weights of the queries' norm with what the core's softmax wants of q: powers of two, and the scores' scale
 /// (docs/numerics.md).
-fn folded(weights: &[f32]) -> Vec<f32> {
+pub(super) fn folded(weights: &[f32]) -> Vec<f32> {
     let dim = u32::try_from(weights.len()).expect("64 or 128");
     let fold = LOG2_E / f64::from(dim).sqrt();
     #[expect(clippy::cast_possible_truncation, reason = "rounding to binary32 is what is meant")]

@@ -92,6 +92,19 @@ impl Cache {
         self.tokens
     }
 
+    /// The same K and V of further tokens for every head of every layer: a long sequence of which nobody asks what it said.
+    ///
+    /// # Panics
+    /// As [`Session::append`].
+    pub fn append(&mut self, keys: &Blocks, values: &Blocks) {
+        let mut heads = self.layers.iter_mut().flatten();
+        let Some(first) = heads.next() else { return };
+        let before = first.tokens();
+        first.append(keys, values);
+        self.tokens += first.tokens() - before;
+        heads.for_each(|head| head.append(keys, values));
+    }
+
     /// Forgets all tokens but the first ones.
     pub fn truncate(&mut self, tokens: usize) {
         self.tokens = self.tokens.min(tokens);
