@@ -9,6 +9,7 @@ pub mod collective;
 pub mod control;
 pub mod core;
 pub mod csr;
+pub mod decoder;
 pub mod dma;
 mod dut;
 pub mod float;

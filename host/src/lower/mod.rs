@@ -166,6 +166,18 @@ impl Plan {
         self.memory.logits
     }
 
+    /// Where a layer's attention leaves the results of all heads, head after head, each in the layout of results.
+    #[must_use]
+    pub const fn attended(&self) -> u64 {
+        self.memory.mixed
+    }
+
+    /// Where it leaves the output of attention's last matrix, results.
+    #[must_use]
+    pub const fn projected(&self) -> u64 {
+        self.memory.o
+    }
+
     /// Where K and V of a head of a layer lie.
     #[must_use]
     pub const fn region(&self, layer: usize, head: usize) -> u64 {
