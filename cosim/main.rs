@@ -63,7 +63,7 @@ enum Command {
     Run(ProgramRun),
     /// Search for trouble with random cases in lockstep.
     Fuzz {
-        /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader, control, counters, stream, dma, gemv, results, port, vector, core or all.
+        /// float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader, control, counters, stream, dma, gemv, results, port, vector, core, decoder (whole models on the core) or all.
         #[arg(long, default_value = "all")]
         block: String,
         /// How long, in all.
@@ -518,11 +518,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Fuzz { block, seconds, seed: given, json } => {
-            let devices = devices(&block)?;
+            let (devices, decoders) = devices(&block)?;
             // Every device gets its share of the time.
-            let time = Duration::from_secs(seconds) / u32::try_from(devices.len())?;
+            let time = Duration::from_secs(seconds) / u32::try_from(devices.len() + decoders.len())?;
             let limits = Limits { cases: 1, cycles: 0, time };
-            let options = fuzz::Options { devices, limits, seed: seed(given)?, failure };
+            let options = fuzz::Options { devices, decoders, limits, seed: seed(given)?, failure };
             let reports = fuzz::run(&options, |r| {
                 if !json {
                     print_fuzz(r);
@@ -581,13 +581,17 @@ fn geometry_by_name(name: &str) -> anyhow::Result<Geometry> {
     Geometry::by_name(name).with_context(|| format!("no geometry `{name}`; there are {}", known()))
 }
 
-fn devices(block: &str) -> anyhow::Result<Vec<Device>> {
-    let chosen: Vec<_> =
-        Device::ALL.into_iter().filter(|d| block == "all" || d.kind.name() == block).collect();
-    if chosen.is_empty() {
-        bail!("no block `{block}`; there are {} and all", Kind::ALL.map(Kind::name).join(", "));
+/// The devices of a block, and the cores that decode with whole models.
+fn devices(block: &str) -> anyhow::Result<(Vec<Device>, Vec<Device>)> {
+    let all = |chosen: &dyn Fn(&Device) -> bool| Device::ALL.into_iter().filter(chosen).collect::<Vec<_>>();
+    let chosen = all(&|device| block == "all" || device.kind.name() == block);
+    let decodes = ["all", fuzz::DECODER].contains(&block);
+    let decoders = all(&|device| decodes && device.kind == Kind::Core);
+    if chosen.is_empty() && decoders.is_empty() {
+        let known = Kind::ALL.map(Kind::name).join(", ");
+        bail!("no block `{block}`; there are {known}, {} and all", fuzz::DECODER);
     }
-    Ok(chosen)
+    Ok((chosen, decoders))
 }
 
 fn run_generate(options: &generate::Options, json: bool) -> anyhow::Result<ExitCode> {
@@ -727,8 +731,9 @@ impl Table {
 }
 
 fn print_fuzz(r: &fuzz::Report) {
+    let decodes = if r.block == fuzz::DECODER { " with whole models" } else { "" };
     say!(
-        "{}: {} cases, {} cycles, {:.1} cases/s, seed {}, no mismatch",
+        "{}{decodes}: {} cases, {} cycles, {:.1} cases/s, seed {}, no mismatch",
         r.device,
         r.cases,
         r.cycles,

@@ -208,7 +208,7 @@ fn unknown_names_are_refused_with_the_known_ones() {
     run(&["fuzz", "--block", "cache"])
         .refused(&[
             "no block `cache`",
-            "float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader, control, counters, stream, dma, gemv, results, port, vector, core and all",
+            "float, segment, array, sram, softmax, normaliser, attention, framer, link, collective, csr, reader, control, counters, stream, dma, gemv, results, port, vector, core, decoder and all",
         ])
         .unwrap();
     run(&["bench", "--only", "power"])

@@ -13,7 +13,7 @@ use tandem::jobs::run::Memory;
 use tandem_model::array::Geometry;
 
 /// It says the same again and again, so that there is something to draft.
-const PROMPT: &str = "The value is moved. The value is moved. The value";
+const PROMPT: &str = "the thread, the thread, the thread, the thread";
 
 fn model() -> PathBuf {
     project().join("testbenches/models/tiny-qwen3")
@@ -94,7 +94,8 @@ fn a_seed_decides_what_is_drawn() {
 #[test]
 fn a_token_that_ends_a_text_ends_the_run() {
     let ended = Options {
-        prompt: "Write and run a \"Hello, world!\" program using rustc directly.".to_owned(),
+        prompt: "In this chapter, we will see that there's no way to do this is to manage the value."
+            .to_owned(),
         ignore_stop: false,
         tokens: 30,
         ..options()
@@ -172,7 +173,8 @@ fn what_cannot_be_generated_is_refused() {
     let bytes = std::fs::read(at.join("t.tandem")).unwrap();
     let mut changed = bytes.clone();
     let middle = changed.len() / 2;
-    changed[middle] ^= 1;
+    // Between two tensors are less than so many bytes.
+    changed[middle..middle + 4096].iter_mut().for_each(|byte| *byte ^= 1);
     std::fs::write(at.join("changed"), changed).unwrap();
     std::fs::write(at.join("short"), &bytes[..bytes.len() / 2]).unwrap();
     let generate =
@@ -208,8 +210,7 @@ fn interrupted_text_comes_with_its_figures_so_far() {
     let args = ["generate", "--model", dir.to_str().unwrap(), "--prompt", PROMPT, "--tokens", "400"];
     let args = [&args[..], &["--ignore-stop", "--engine", "model"]].concat();
     let folder = tempfile::tempdir().unwrap();
-    let (code, text, errors) =
-        support::interrupted(folder.path(), &args, "-INT", "The value is moved. The value");
+    let (code, text, errors) = support::interrupted(folder.path(), &args, "-INT", "the thread, the thread");
     assert_eq!(code, Some(130), "{text}{errors}");
     assert!(
         text.contains("cycles") && !text.contains("400 tokens") && !errors.contains("panicked"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tandem::engine::FailureFiles;
-use tandem::jobs::fuzz::{Options, run};
+use tandem::jobs::fuzz::{Options, Report, run};
 use tandem::lockstep::Lockstep;
 use tandem_model::array::Geometry;
 use tandem_model::attention::attention_engine::AttentionEngine;
@@ -25,18 +25,22 @@ fn rtl_equals_model(kind: Kind) {
 
 /// In so many cases and clocks of each geometry.
 fn rtl_equals_model_in(kind: Kind, cases: u64, cycles: u64) {
-    let seed = std::env::var("TANDEM_SEED").map_or(1, |text| text.parse().expect("TANDEM_SEED is a number"));
     let devices: Vec<_> = Device::ALL.into_iter().filter(|d| d.kind == kind).collect();
-    let failure = FailureFiles::below(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/failures"));
+    let count = devices.len();
     let limits = Limits { cases, cycles, time: Duration::ZERO };
-    let reports = run(&Options { devices: devices.clone(), limits, seed, failure }, |_| {});
-    let reports = reports.unwrap_or_else(|e| panic!("{e:#}"));
-    assert_eq!(reports.len(), devices.len());
+    let reports = fuzzed(devices, Vec::new(), limits);
+    assert_eq!(reports.len(), count);
     for report in reports {
         assert!(report.cases >= cases && report.cycles >= cycles, "{report:?}");
         let missed: Vec<_> = report.corners.iter().filter(|(_, hits)| *hits == 0).collect();
         assert!(missed.is_empty(), "{}: corners never hit: {missed:?}", report.device);
     }
+}
+
+fn fuzzed(devices: Vec<Device>, decoders: Vec<Device>, limits: Limits) -> Vec<Report> {
+    let seed = std::env::var("TANDEM_SEED").map_or(1, |text| text.parse().expect("TANDEM_SEED is a number"));
+    let failure = FailureFiles::below(Path::new(env!("CARGO_MANIFEST_DIR")).join("target/failures"));
+    run(&Options { devices, decoders, limits, seed, failure }, |_| {}).unwrap_or_else(|e| panic!("{e:#}"))
 }
 
 #[test]
@@ -181,6 +185,23 @@ fn vector_unit_in_lockstep() {
 #[test]
 fn cores_in_lockstep() {
     rtl_equals_model_in(Kind::Core, 100, 0);
+}
+
+/// Whole models are slower still; testbenches/tests/decoder.rs has more of them, on the model alone.
+#[test]
+fn small_core_decodes_in_lockstep() {
+    decodes_in_lockstep(Geometry::ALL[0]);
+}
+
+#[test]
+fn slim_core_decodes_in_lockstep() {
+    decodes_in_lockstep(Geometry::ALL[1]);
+}
+
+fn decodes_in_lockstep(geometry: Geometry) {
+    let limits = Limits { cases: 2, cycles: 0, time: Duration::ZERO };
+    let reports = fuzzed(Vec::new(), vec![Device::of(Kind::Core, geometry)], limits);
+    assert!(reports.len() == 1 && reports[0].cases == 2 && reports[0].cycles > 0, "{reports:?}");
 }
 
 #[test]

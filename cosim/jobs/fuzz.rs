@@ -9,6 +9,7 @@ use tandem_testbenches::collective::CollectiveBench;
 use tandem_testbenches::control::{ControlBench, CountersBench};
 use tandem_testbenches::core::CoreBench;
 use tandem_testbenches::csr::CsrBench;
+use tandem_testbenches::decoder::DecoderBench;
 use tandem_testbenches::dma::DmaBench;
 use tandem_testbenches::float::FloatBench;
 use tandem_testbenches::framer::FramerBench;
@@ -32,11 +33,16 @@ use crate::error::Error;
 use crate::interrupt;
 use crate::lockstep::Lockstep;
 
+/// Block on the command line that stands for cores with whole models.
+pub const DECODER: &str = "decoder";
+
 /// What to fuzz.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The devices, one after the other.
     pub devices: Vec<Device>,
+    /// Cores that decode with whole models, after these.
+    pub decoders: Vec<Device>,
     /// How long to search in each.
     pub limits: Limits,
     /// Seed.
@@ -50,6 +56,8 @@ pub struct Options {
 pub struct Report {
     /// Device.
     pub device: &'static str,
+    /// What it was fuzzed as: its kind, or [`DECODER`].
+    pub block: &'static str,
     /// Seed.
     pub seed: u64,
     /// Cases.
@@ -68,8 +76,12 @@ pub struct Report {
 /// The first failure, shrunk, with its replay file written.
 pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<Vec<Report>> {
     let mut reports = Vec::new();
-    for &device in &options.devices {
+    let devices = options.devices.iter().map(|device| (false, *device));
+    for (decodes, device) in devices.chain(options.decoders.iter().map(|device| (true, *device))) {
         let report = match device.kind {
+            Kind::Core if decodes => {
+                campaign_of(&DecoderBench { geometry: device.geometry }, device, DECODER, options)
+            }
             Kind::Float => campaign(&FloatBench, device, options),
             Kind::Segment => campaign(&SegmentBench { geometry: device.geometry }, device, options),
             Kind::Array => campaign(&ArrayBench { geometry: device.geometry }, device, options),
@@ -102,9 +114,18 @@ pub fn run(options: &Options, mut each: impl FnMut(&Report)) -> anyhow::Result<V
 }
 
 fn campaign<B: Bench>(bench: &B, device: Device, options: &Options) -> anyhow::Result<Report> {
+    campaign_of(bench, device, device.kind.name(), options)
+}
+
+fn campaign_of<B: Bench>(
+    bench: &B,
+    device: Device,
+    block: &'static str,
+    options: &Options,
+) -> anyhow::Result<Report> {
     let engine = |seed: u64| -> Result<Lockstep<B::Block>, Error> {
         let mut engine = Lockstep::linked(device.name, bench.model(), seed)?;
-        engine.originate(format!("tandem fuzz --block {} --seed {}", device.kind.name(), options.seed));
+        engine.originate(format!("tandem fuzz --block {block} --seed {}", options.seed));
         Ok(engine)
     };
     let make = |seed| Ok::<Box<dyn Dut<B::Block>>, DutError>(Box::new(engine(seed)?));
@@ -144,6 +165,7 @@ fn campaign<B: Bench>(bench: &B, device: Device, options: &Options) -> anyhow::R
     }
     Ok(Report {
         device: device.name,
+        block,
         seed: options.seed,
         cases: outcome.cases,
         cycles: outcome.coverage.cycles(),

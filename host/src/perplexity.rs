@@ -135,12 +135,15 @@ pub fn perplexity(
     Ok(Perplexity { tokens: foretold, binary32: mean(0), hardware: (1..=decoders.len()).map(mean).collect() })
 }
 
+/// Sums over a window, one for each way to compute.
+type Work<'a> = dyn Fn(&[u32]) -> Result<Vec<f64>, HostError> + Sync + 'a;
+
 /// What `work` makes of every window, in their order, by so many threads.
 fn in_turns(
     windows: &[&[u32]],
     threads: usize,
     each: &mut dyn FnMut(PerplexityProgress) -> bool,
-    work: &(dyn Fn(&[u32]) -> Result<Vec<f64>, HostError> + Sync),
+    work: &Work<'_>,
 ) -> Result<Vec<Vec<f64>>, HostError> {
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let mut results = vec![Vec::new(); windows.len()];
@@ -160,10 +163,8 @@ fn in_turns(
             });
         }
         drop(sender);
-        let mut done = 0;
         let mut outcome = Ok(());
-        for (number, result) in receiver {
-            done += 1;
+        for (done, (number, result)) in (1..).zip(receiver) {
             match result {
                 Ok(sums) => results[number] = sums,
                 Err(error) => outcome = outcome.and(Err(error)),

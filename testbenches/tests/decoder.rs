@@ -104,7 +104,8 @@ fn commands_that_do_something_else_are_found() {
     fn if_of(opcode: u16, command: &mut Command) -> Option<&mut Command> {
         (u16::from(command.opcode) == opcode).then_some(command)
     }
-    let ways: [(&str, fn(&mut Command)); 9] = [
+    type Way = (&'static str, fn(&mut Command));
+    let ways: [Way; 9] = [
         ("embed", |c| if_of(OPCODE_EMBED, c).into_iter().for_each(|c| c.count = 1)),
         ("input_norm", |c| if_of(OPCODE_NORM, c).into_iter().for_each(|c| c.positions[0] += 64)),
         ("kv", |c| if_of(OPCODE_GEMV, c).into_iter().for_each(|c| c.count -= 1)),

@@ -53,7 +53,6 @@ fn shape(layers: usize, vocabulary: usize) -> Config {
         windows: vec![None; layers],
         tie_word_embeddings: true,
         max_position_embeddings: 40960,
-        eos_token_ids: Vec::new(),
     }
 }
 
@@ -114,7 +113,6 @@ fn ids(count: usize) -> Vec<u32> {
 fn options(memory: Memory) -> Options {
     Options {
         model: PathBuf::new(),
-        packed: None,
         prompt: String::new(),
         tokens: 1,
         ignore_stop: true,

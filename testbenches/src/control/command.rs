@@ -414,7 +414,8 @@ impl Maker {
                 command.count = 1 + Self::below(if bit(0) { 65535 } else { 64 }, seed);
             }
             OPCODE_QUANTISE => {
-                let tokens: Vec<u64> = (1..=command.rows).filter(|t| command.rows % t == 0).collect();
+                let tokens: Vec<u64> =
+                    (1..=command.rows).filter(|t| command.rows.is_multiple_of(*t)).collect();
                 command.operand = tokens[usize::from(low_u16(split_mix(seed))) % tokens.len()];
                 let own = command.rows / command.operand * dimension;
                 let before =

@@ -26,6 +26,9 @@ use crate::memory::ideal::Ideal;
 use crate::memory::port::{Data, WORD};
 use crate::random::split_mix;
 
+/// Words of memory: data, and a bit for each byte that was written.
+type Written = BTreeMap<u64, (Data, u64)>;
+
 /// Property test of `vector_unit`.
 #[derive(Clone, Copy, Debug)]
 pub struct VectorBench;
@@ -245,7 +248,7 @@ impl<'a> Driver<'a> {
         &mut self,
         command: &Command,
         given: &BTreeMap<u64, Given>,
-    ) -> Result<(u16, BTreeMap<u64, (Data, u64)>), DutError> {
+    ) -> Result<(u16, Written), DutError> {
         // What was refused came with something, and that is worked with.
         let mut image = Image::new(0..1 << 40);
         for (address, word) in given {

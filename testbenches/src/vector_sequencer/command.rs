@@ -315,10 +315,11 @@ pub(super) fn steps(work: &Work, read: &dyn Fn(u64) -> LinkWord, angles: &mut An
         }
         OPCODE_ANGLES => {
             let half = d / 32;
-            for r in 0..usize::from(low_u16(rows)) {
-                let row = work.source + work.numbers[r] * d * 4;
+            let rows = usize::from(low_u16(rows));
+            for (angles, number) in angles.iter_mut().zip(work.numbers).take(rows) {
+                let row = work.source + number * d * 4;
                 for j in 0..half {
-                    angles[r][usize::from(low_u16(j))] = (read(row + 64 * j), read(row + 64 * (half + j)));
+                    angles[usize::from(low_u16(j))] = (read(row + 64 * j), read(row + 64 * (half + j)));
                 }
             }
         }

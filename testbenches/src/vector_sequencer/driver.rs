@@ -207,7 +207,7 @@ impl<'a> Driver<'a> {
     /// What was asked for comes later.
     fn ask(&mut self, request: ReadRequest) -> Result<(), DutError> {
         let words = u64::from(request.words.0);
-        if !(1..=16).contains(&words) || request.address.0 % 64 != 0 {
+        if !(1..=16).contains(&words) || !request.address.0.is_multiple_of(64) {
             return Err(wrong(format!("a request that may not be: {request:?}")));
         }
         let refused = if self.below(256) < u64::from(self.case.errors) { self.below(words) } else { words };
