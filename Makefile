@@ -34,7 +34,7 @@ PROMPT := When the match expression executes, it compares the resultant value ag
 # The demo needs one device of all that the tests need.
 demo: export TANDEM_DEVICES := core_small
 demo: setup
-	cargo run -- generate --model $(MODEL) --tokens 40 --prompt "$(PROMPT)"
+	cargo run -- generate --model $(MODEL) --tokens 32 --prompt "$(PROMPT)"
 
 test: setup
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --profile ci && cargo test --workspace --doc --quiet; else cargo test --workspace; fi
