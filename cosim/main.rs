@@ -100,7 +100,7 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// One group of figures: gemv, attention, secded, link, collective, speed or compile.
+        /// One group of figures: gemv, attention, core, layer, generate, secded, link, collective, speed or compile; model runs only when asked for.
         #[arg(long)]
         only: Option<String>,
         /// Fewer rounds.
