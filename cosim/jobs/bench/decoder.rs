@@ -282,8 +282,7 @@ pub(super) fn model() -> anyhow::Result<Vec<Figure>> {
     );
     let seconds = ("model_lockstep_seconds", seconds, Some(180.0), Better::Lower, "s");
     let cycles = ("model_cycles", as_f64(pass.cycles), None, Better::Lower, "cycles per token");
-    let utilisation =
-        ("model_utilisation", pass.utilisation, None, Better::Higher, "of the port limit");
+    let utilisation = ("model_utilisation", pass.utilisation, None, Better::Higher, "of the port limit");
     let all = [seconds, cycles, utilisation];
     Ok(all
         .map(|(name, value, reach, better, unit)| {
