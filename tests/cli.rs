@@ -212,7 +212,10 @@ fn unknown_names_are_refused_with_the_known_ones() {
         ])
         .unwrap();
     run(&["bench", "--only", "power"])
-        .refused(&["`power`", "gemv, attention, core, secded, link, collective, speed, compile"])
+        .refused(&[
+            "`power`",
+            "gemv, attention, core, layer, generate, secded, link, collective, speed, compile, model",
+        ])
         .unwrap();
     run(&["list", "--registers", "float_sub"])
         .refused(&["no device `float_sub`", "float_add, segment_edge"])
