@@ -278,7 +278,9 @@ fn wrong_missing_or_extra_field_is_found() {
 fn enumeration(package: &str, name: &str) -> BTreeMap<String, u64> {
     let end = package.find(&format!("}} {name};")).expect("the package has this enumeration");
     let start = package[..end].rfind('{').expect("an enumeration opens") + 1;
-    let values = package[start..end].split(',').map(|entry| {
+    let uncommented = package[start..end].lines().map(|line| line.split("//").next().unwrap_or(line));
+    let uncommented: String = uncommented.collect();
+    let values = uncommented.split(',').filter(|entry| !entry.trim().is_empty()).map(|entry| {
         let (name, value) = entry.split_once('=').expect("NAME = WIDTH'dN");
         let (_, digits) = value.split_once("'d").expect("WIDTH'dN");
         (name.trim().to_owned(), digits.trim().parse().expect("a number"))

@@ -638,14 +638,13 @@ fn wrong_words_of_a_reader_are_found() {
 /// command, or hide an error; words that are not asked for; activity that is none.
 #[test]
 fn wrong_results_of_vector_commands_are_found() {
-    let ways: [fn(&mut vector_unit::Outputs); 14] = [
+    let ways: [fn(&mut vector_unit::Outputs); 13] = [
         |o| o.write_data_o.0[7].0 ^= 1 << 63,
         |o| o.write_data_o.0[0].0 ^= 1,
         |o| o.write_strobe_o.0 &= !(1 << 63),
         |o| o.write_strobe_o.0 |= 1,
         |o| o.write_request_o.address.0 ^= 64,
         |o| o.request_o.address.0 ^= 64,
-        |o| o.word_ready_o = false,
         |o| o.done_o.status.0 = 0,
         |o| o.done_o.index.0 ^= 1,
         |o| o.done_o.tokens.0 ^= 1,
