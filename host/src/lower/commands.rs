@@ -27,14 +27,9 @@ fn of(opcode: u16, rows: usize) -> Command {
 
 /// Words 4 and 5.
 fn words(second: u64, mean: Option<Mean>) -> [u32; MAX_ROWS] {
-    let [a, b, c, d, e, f, ..] = second.to_le_bytes();
-    let mut words = [0; MAX_ROWS];
-    words[0] = u32::from_le_bytes([a, b, c, d]);
-    words[1] = u16::from_le_bytes([e, f]).into();
-    if let Some(Mean { mean, eps }) = mean {
-        (words[2], words[3]) = (mean.to_bits(), eps.to_bits());
-    }
-    words
+    let command = Command::default().with_second(second);
+    let rooted = |Mean { mean, eps }: Mean| command.with_root(mean.to_bits(), eps.to_bits());
+    mean.map_or(command, rooted).positions
 }
 
 pub(super) fn embed(rows: usize, ids: u64, table: [u64; 2], to: u64, features: usize, mean: Mean) -> Command {
