@@ -43,7 +43,7 @@ pub struct Named {
     pub name: String,
 }
 
-/// Fails when a file is of no kind that [`write`] knows.
+/// Fails when a file is of no kind that [`write()`] knows.
 ///
 /// # Errors
 /// Then.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Products with a matrix and attention in binary64, for whole models: the same results as [`gemv_row`](super::dot::gemv_row)
-//! and [`attend`](super::attention::attend), which go by the definition and are slow. `model/tests/decoder.rs` compares them.
+//! and [`attend`], which go by the definition and are slow. `model/tests/decoder.rs` compares them.
 //!
 //! Sums of blocks are exact integers. Times their power of two they are exact in binary64, for scales of MX blocks go from
 //! 2^-127 to 2^127; what is added is rounded to 24 bits as in [`vector`](super::vector). Powers of two of scores may go beyond
