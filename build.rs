@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::exit;
 
 use tandem_model::devices::Device;
-use tandem_verilate::{Archive, Kind, Spec, Verilator, build, runtime};
+use tandem_verilate::{Archive, Kind, Spec, Verilator, build, runtime, side_by_side};
 
 fn main() {
     let project = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
@@ -39,14 +39,12 @@ fn run(project: &Path, devices: &[Device]) -> Result<(), tandem_verilate::Verila
     let cache = project.join("target/verilated");
     let verilator = Verilator::find(project)?;
 
-    let mut built = Vec::new();
-    for &device in devices {
-        built.push((
-            device.name,
-            build(&Spec::of_device(device, project), &verilator, &cpp, &cache, Kind::Static)?,
-        ));
-    }
     let runtime = runtime(&verilator, &cpp, &cache)?;
+    // Two at a time: Verilator works on one thread, the compilers on all.
+    let built = side_by_side(2, devices, |&device| {
+        let spec = Spec::of_device(device, project);
+        Ok((device.name, build(&spec, &verilator, &cpp, &cache, Kind::Static)?))
+    })?;
 
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let registry = out.join("registry.cpp");

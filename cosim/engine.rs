@@ -77,11 +77,7 @@ impl<B: Block> Runner<B> {
         seed: u64,
         failure: &FailureFiles,
         wave: Option<&Path>,
-    ) -> Result<Self>
-    where
-        B: Send + 'static,
-        B::Inputs: Send,
-    {
+    ) -> Result<Self> {
         if wave.is_some() && engine != Engine::Lockstep {
             let what = format!(
                 "--wave shows RTL and model side by side and needs --engine lockstep, got --engine {}",

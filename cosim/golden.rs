@@ -61,7 +61,23 @@ pub(crate) struct Memories {
     pub written: Vec<u8>,
 }
 
-/// The model with the state to go back to.
+/// A model behind flat images, whatever its block: all that lockstep needs of it.
+trait Model: Send {
+    /// One clock; fills in the images.
+    fn clock(&mut self, rst_ni: bool, inputs: &[u8]);
+    /// Images of the last clock.
+    fn images(&self) -> &Images;
+    fn memories(&mut self) -> Memories;
+    fn upset(&mut self, upset: &Upset) -> Result<(), FlipError>;
+    /// Keeps the state to go back to.
+    fn snapshot(&mut self);
+    /// Back to the snapshot. False when there is none.
+    fn rewind(&mut self) -> bool;
+    /// See [`Block::depth`].
+    fn depth(&self, path: &str) -> Option<u64>;
+}
+
+/// A block with the state to go back to.
 struct Side<B: Block> {
     model: B,
     inputs: B::Inputs,
@@ -69,7 +85,7 @@ struct Side<B: Block> {
     snapshot: Option<B>,
 }
 
-impl<B: Block> Side<B> {
+impl<B: Block> Model for Side<B> {
     fn clock(&mut self, rst_ni: bool, inputs: &[u8]) {
         if rst_ni {
             image::unpack(inputs, &mut self.inputs);
@@ -81,13 +97,8 @@ impl<B: Block> Side<B> {
         image::pack(&mut self.model.outputs(), &mut self.images.outputs);
     }
 
-    /// Two flat comparisons; names are looked up only when one fails.
-    fn check(&mut self, frame: &Frame) -> Option<Box<Divergence>> {
-        self.clock(frame.rst_ni, &frame.inputs);
-        let equal = frame.rtl.registers == self.images.registers && frame.rtl.outputs == self.images.outputs;
-        let differs =
-            || Divergence { cycle: frame.cycle, rtl: frame.rtl.clone(), golden: self.images.clone() };
-        (!equal).then(|| Box::new(differs()))
+    fn images(&self) -> &Images {
+        &self.images
     }
 
     fn memories(&mut self) -> Memories {
@@ -99,6 +110,28 @@ impl<B: Block> Side<B> {
     fn upset(&mut self, upset: &Upset) -> Result<(), FlipError> {
         image::flip(&mut self.model, &upset.memory, upset.entry, upset.bit)
     }
+
+    fn snapshot(&mut self) {
+        self.snapshot = Some(self.model.clone());
+    }
+
+    fn rewind(&mut self) -> bool {
+        let found = self.snapshot.take();
+        found.map(|model| self.model = model).is_some()
+    }
+
+    fn depth(&self, path: &str) -> Option<u64> {
+        self.model.depth(path)
+    }
+}
+
+/// Two flat comparisons; names are looked up only when one fails.
+fn check(model: &mut dyn Model, frame: &Frame) -> Option<Box<Divergence>> {
+    model.clock(frame.rst_ni, &frame.inputs);
+    let images = model.images();
+    let equal = frame.rtl.registers == images.registers && frame.rtl.outputs == images.outputs;
+    let differs = || Divergence { cycle: frame.cycle, rtl: frame.rtl.clone(), golden: images.clone() };
+    (!equal).then(|| Box::new(differs()))
 }
 
 enum Request {
@@ -116,18 +149,18 @@ enum Reply {
     Upset(Result<(), FlipError>),
 }
 
-struct Worker<B: Block> {
+struct Worker {
     requests: Sender<Request>,
     replies: Receiver<Reply>,
-    thread: JoinHandle<Side<B>>,
+    thread: JoinHandle<Box<dyn Model>>,
     in_flight: usize,
 }
 
 /// The model, wherever it runs.
-pub(crate) struct Golden<B: Block> {
+pub(crate) struct Golden {
     /// `None` while the worker has it.
-    side: Option<Side<B>>,
-    worker: Option<Worker<B>>,
+    model: Option<Box<dyn Model>>,
+    worker: Option<Worker>,
     spare: Vec<Frame>,
 }
 
@@ -145,10 +178,10 @@ fn receive<T>(from: &Receiver<T>) -> Option<T> {
 }
 
 /// Ends with the first difference, or when nobody asks any more.
-fn work<B: Block>(mut side: Side<B>, requests: &Receiver<Request>, replies: &Sender<Reply>) -> Side<B> {
+fn work(mut model: Box<dyn Model>, requests: &Receiver<Request>, replies: &Sender<Reply>) -> Box<dyn Model> {
     while let Some(request) = receive(requests) {
         let reply = match request {
-            Request::Check(frame) => match side.check(&frame) {
+            Request::Check(frame) => match check(&mut *model, &frame) {
                 None => Reply::Equal(frame),
                 Some(divergence) => {
                     let _ = replies.send(Reply::Differs(divergence));
@@ -156,50 +189,46 @@ fn work<B: Block>(mut side: Side<B>, requests: &Receiver<Request>, replies: &Sen
                 }
             },
             Request::Snapshot => {
-                side.snapshot = Some(side.model.clone());
+                model.snapshot();
                 continue;
             }
-            Request::Memories => Reply::Memories(side.memories()),
-            Request::Upset(upset) => Reply::Upset(side.upset(&upset)),
+            Request::Memories => Reply::Memories(model.memories()),
+            Request::Upset(upset) => Reply::Upset(model.upset(&upset)),
         };
         if replies.send(reply).is_err() {
             break;
         }
     }
-    side
+    model
 }
 
-impl<B: Block> Golden<B> {
-    pub fn new(model: B) -> Self {
+impl Golden {
+    pub fn new<B: Block>(model: B) -> Self {
         let inputs = model.idle_inputs();
         let side = Side { model, inputs, images: Images::default(), snapshot: None };
-        Self { side: Some(side), worker: None, spare: Vec::new() }
+        Self { model: Some(Box::new(side)), worker: None, spare: Vec::new() }
     }
 
     /// The model on a thread of its own from now on.
-    pub fn detach(&mut self)
-    where
-        B: Send + 'static,
-        B::Inputs: Send,
-    {
-        if let Some(side) = self.side.take() {
+    pub fn detach(&mut self) {
+        if let Some(model) = self.model.take() {
             let (requests, inbox) = channel();
             let (outbox, replies) = channel();
             let builder = std::thread::Builder::new().name("golden model".to_owned());
             let thread =
-                builder.spawn(move || work(side, &inbox, &outbox)).expect("the system gives a thread");
+                builder.spawn(move || work(model, &inbox, &outbox)).expect("the system gives a thread");
             self.worker = Some(Worker { requests, replies, thread, in_flight: 0 });
         }
     }
 
     /// The model, back on this thread. A panic of the model (a broken invariant) goes on here.
-    fn attach(&mut self) -> &mut Side<B> {
+    fn attach(&mut self) -> &mut dyn Model {
         if let Some(Worker { requests, thread, .. }) = self.worker.take() {
             drop(requests);
-            let side = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            self.side = Some(side);
+            let model = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            self.model = Some(model);
         }
-        self.side.as_mut().expect("the model is here or with the worker")
+        &mut **self.model.as_mut().expect("the model is here or with the worker")
     }
 
     /// The model inline from now on. Every frame must have been settled.
@@ -214,8 +243,8 @@ impl<B: Block> Golden<B> {
 
     /// Clocks the model as the frame says and compares. With a worker, the answer may come with a later call.
     pub fn submit(&mut self, frame: Frame) -> Option<Box<Divergence>> {
-        if let Some(side) = &mut self.side {
-            let found = side.check(&frame);
+        if let Some(model) = &mut self.model {
+            let found = check(&mut **model, &frame);
             self.spare.push(frame);
             return found;
         }
@@ -266,7 +295,7 @@ impl<B: Block> Golden<B> {
 
     /// The model's images of the last clock, while it is inline.
     pub fn images(&self) -> Option<&Images> {
-        self.side.as_ref().map(|side| &side.images)
+        self.model.as_ref().map(|model| model.images())
     }
 
     /// Clocks the model inline, without a comparison.
@@ -276,11 +305,11 @@ impl<B: Block> Golden<B> {
 
     /// Keeps the state to go back to. Every frame must have been settled.
     pub fn snapshot(&mut self) {
-        match (&self.worker, &mut self.side) {
+        match (&self.worker, &mut self.model) {
             (Some(worker), _) => {
                 let _ = worker.requests.send(Request::Snapshot);
             }
-            (None, Some(side)) => side.snapshot = Some(side.model.clone()),
+            (None, Some(model)) => model.snapshot(),
             (None, None) => {}
         }
     }
@@ -309,13 +338,11 @@ impl<B: Block> Golden<B> {
 
     /// Back to the snapshot, on this thread. False when there is none.
     pub fn rewind(&mut self) -> bool {
-        let side = self.attach();
-        let found = side.snapshot.take();
-        found.map(|model| side.model = model).is_some()
+        self.attach().rewind()
     }
 
     /// See [`Block::depth`].
     pub fn depth(&mut self, path: &str) -> Option<u64> {
-        self.attach().model.depth(path)
+        self.attach().depth(path)
     }
 }

@@ -72,10 +72,15 @@ impl Layout {
 
 /// RTL and model of one device, side by side.
 pub struct Lockstep<B: Block> {
+    pair: Pair,
+    outputs: B::Outputs,
+}
+
+/// All of it that knows images only, compiled once for all blocks.
+struct Pair {
     layout: Layout,
     rtl_device: RtlDevice,
-    golden: Golden<B>,
-    outputs: B::Outputs,
+    golden: Golden,
     recording: Recording,
     /// Cycle of the last snapshot.
     snapshot: Option<u64>,
@@ -106,23 +111,106 @@ impl<B: Block> Lockstep<B> {
     /// # Errors
     /// When Verilator or the compiler fails, or when model and RTL do not have the same registers.
     pub fn verilated(spec: &Spec, project: &Path, model: B, seed: u64) -> Result<Self> {
-        let verilator = Verilator::find(project)?;
-        let cache = project.join("target/verilated");
-        let built =
-            tandem_verilate::build(spec, &verilator, &project.join("cosim/cpp"), &cache, Kind::Shared)?;
-        Ok(Self::with_device(&spec.name, RtlDevice::loaded(&built.library, &spec.name, seed)?, model, seed))
+        let device = loaded(spec, project, seed)?;
+        Ok(Self::with_device(&spec.name, device, model, seed))
     }
 
     /// Lockstep of a given device.
     pub fn with_device(name: &str, rtl_device: RtlDevice, mut model: B, seed: u64) -> Self {
         let layout = Layout::of(name, &mut model);
-        let recording = Recording::new(name, &layout.inputs, seed);
+        let outputs = model.outputs();
+        Self { pair: Pair::new(layout, rtl_device, Golden::new(model), seed), outputs }
+    }
+
+    /// Records the whole run into a waveform (`.vcd` or `.fst`).
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn record_wave(&mut self, path: &Path) -> Result<()> {
+        self.pair.record_wave(path)
+    }
+
+    /// On a mismatch, writes a replay file and the waveform around it to these files.
+    pub fn on_failure(&mut self, replay: Option<PathBuf>, wave: Option<PathBuf>) {
+        self.pair.failure_replay = replay;
+        self.pair.failure_wave = wave;
+    }
+
+    /// Notes in the replay file what made the run.
+    pub fn originate(&mut self, origin: String) {
+        self.pair.recording.origin = origin;
+    }
+
+    /// Names and layouts.
+    pub fn layout(&self) -> &Layout {
+        &self.pair.layout
+    }
+
+    /// Runs the model on a thread of its own, beside the RTL: for long runs on a machine with a core to spare.
+    pub fn beside(&mut self) {
+        // A waveform of the whole run wants both sides at every clock.
+        if self.pair.wave.is_none() {
+            self.pair.golden.detach();
+        }
+    }
+
+    /// All inputs so far.
+    pub fn recording(&self) -> &Recording {
+        &self.pair.recording
+    }
+
+    /// What has been compared.
+    pub fn totals(&self) -> Totals {
+        self.pair.totals()
+    }
+
+    /// One clock of both, then the comparison.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] names the first differing cycle; with the model beside the RTL it may come a few calls later (at
+    /// the latest from [`Lockstep::finish`]). [`Error::Invariant`] when an invariant of the RTL fails.
+    pub fn step(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<()> {
+        let mut frame = self.pair.frame(rst_ni)?;
+        image::pack(inputs, &mut frame.inputs);
+        self.pair.clock(&mut frame)?;
+        image::unpack(&frame.rtl.outputs, &mut self.outputs);
+        self.pair.compare(frame)
+    }
+
+    /// Flips a bit of a memory in RTL and model, between two clocks. It goes into the recording.
+    ///
+    /// # Errors
+    /// [`Error::Upset`] when there is no such bit or nobody has written the entry, [`Error::Mismatch`] when a clock before
+    /// differs.
+    pub fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<()> {
+        self.pair.upset(memory, entry, bit)
+    }
+
+    /// Compares the memories a last time and closes the waveform.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when a memory differs; an I/O error when the waveform cannot be written.
+    pub fn finish(&mut self) -> Result<Totals> {
+        self.pair.finish()
+    }
+}
+
+/// Verilates, compiles and loads a device.
+fn loaded(spec: &Spec, project: &Path, seed: u64) -> Result<RtlDevice> {
+    let verilator = Verilator::find(project)?;
+    let cache = project.join("target/verilated");
+    let built = tandem_verilate::build(spec, &verilator, &project.join("cosim/cpp"), &cache, Kind::Shared)?;
+    RtlDevice::loaded(&built.library, &spec.name, seed)
+}
+
+impl Pair {
+    fn new(layout: Layout, rtl_device: RtlDevice, golden: Golden, seed: u64) -> Self {
+        let recording = Recording::new(&layout.device, &layout.inputs, seed);
         let intervals = 1 + layout.fields.memory_bytes() / BYTES_PER_INTERVAL;
         Self {
             layout,
             rtl_device,
-            outputs: model.outputs(),
-            golden: Golden::new(model),
+            golden,
             recording,
             snapshot: None,
             snapshot_every: intervals as u64 * SNAPSHOT_INTERVAL,
@@ -135,11 +223,7 @@ impl<B: Block> Lockstep<B> {
         }
     }
 
-    /// Records the whole run into a waveform (`.vcd` or `.fst`).
-    ///
-    /// # Errors
-    /// When the file cannot be made.
-    pub fn record_wave(&mut self, path: &Path) -> Result<()> {
+    fn record_wave(&mut self, path: &Path) -> Result<()> {
         // The waveform wants both sides at every clock.
         self.settle()?;
         self.golden.inline();
@@ -148,41 +232,7 @@ impl<B: Block> Lockstep<B> {
         Ok(())
     }
 
-    /// On a mismatch, writes a replay file and the waveform around it to these files.
-    pub fn on_failure(&mut self, replay: Option<PathBuf>, wave: Option<PathBuf>) {
-        self.failure_replay = replay;
-        self.failure_wave = wave;
-    }
-
-    /// Notes in the replay file what made the run.
-    pub fn originate(&mut self, origin: String) {
-        self.recording.origin = origin;
-    }
-
-    /// Names and layouts.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    /// Runs the model on a thread of its own, beside the RTL: for long runs on a machine with a core to spare.
-    pub fn beside(&mut self)
-    where
-        B: Send + 'static,
-        B::Inputs: Send,
-    {
-        // A waveform of the whole run wants both sides at every clock.
-        if self.wave.is_none() {
-            self.golden.detach();
-        }
-    }
-
-    /// All inputs so far.
-    pub fn recording(&self) -> &Recording {
-        &self.recording
-    }
-
-    /// What has been compared.
-    pub fn totals(&self) -> Totals {
+    fn totals(&self) -> Totals {
         let fields = &self.layout.fields;
         Totals {
             cycles: self.cycle,
@@ -193,23 +243,27 @@ impl<B: Block> Lockstep<B> {
         }
     }
 
-    /// One clock of both, then the comparison.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] names the first differing cycle; with the model beside the RTL it may come a few calls later (at
-    /// the latest from [`Lockstep::finish`]). [`Error::Invariant`] when an invariant of the RTL fails.
-    pub fn step(&mut self, rst_ni: bool, inputs: &mut B::Inputs) -> Result<()> {
+    /// A frame of the next clock, for its inputs.
+    fn frame(&mut self, rst_ni: bool) -> Result<Frame> {
         self.snapshot_when_due()?;
         let mut frame = self.golden.frame();
         (frame.cycle, frame.rst_ni) = (self.cycle, rst_ni);
-        image::pack(inputs, &mut frame.inputs);
-        self.recording.push(rst_ni, &frame.inputs);
-        match self.clock_rtl(&mut frame) {
+        Ok(frame)
+    }
+
+    /// Clocks the RTL as the frame says.
+    fn clock(&mut self, frame: &mut Frame) -> Result<()> {
+        self.recording.push(frame.rst_ni, &frame.inputs);
+        match self.clock_rtl(frame) {
             Err(Error::Invariant(message)) => return Err(self.broken_invariant(message)),
             other => other?,
         }
-        image::unpack(&frame.rtl.outputs, &mut self.outputs);
         self.cycle += 1;
+        Ok(())
+    }
+
+    /// Has the model clocked too, and compared.
+    fn compare(&mut self, frame: Frame) -> Result<()> {
         let sample = self.wave.is_some().then(|| frame.clone());
         let divergence = self.golden.submit(frame);
         if let Some(frame) = sample {
@@ -218,12 +272,7 @@ impl<B: Block> Lockstep<B> {
         divergence.map_or(Ok(()), |d| Err(self.diverged(&d)))
     }
 
-    /// Flips a bit of a memory in RTL and model, between two clocks. It goes into the recording.
-    ///
-    /// # Errors
-    /// [`Error::Upset`] when there is no such bit or nobody has written the entry, [`Error::Mismatch`] when a clock before
-    /// differs.
-    pub fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<()> {
+    fn upset(&mut self, memory: &str, entry: usize, bit: u32) -> Result<()> {
         self.snapshot_when_due()?;
         self.settle()?;
         let upset = Upset { cycle: self.cycle, memory: memory.to_owned(), entry, bit };
@@ -247,11 +296,7 @@ impl<B: Block> Lockstep<B> {
         self.rtl_device.step(frame.rst_ni, &frame.inputs, &mut frame.rtl.registers, &mut frame.rtl.outputs)
     }
 
-    /// Compares the memories a last time and closes the waveform.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] when a memory differs; an I/O error when the waveform cannot be written.
-    pub fn finish(&mut self) -> Result<Totals> {
+    fn finish(&mut self) -> Result<Totals> {
         self.settle()?;
         self.compare_memories()?;
         if let Some(wave) = self.wave.take() {
@@ -442,7 +487,7 @@ impl<B: Block> Dut<B> for Lockstep<B> {
     }
 
     fn settle(&mut self) -> std::result::Result<(), DutError> {
-        Self::settle(self).map_err(Into::into)
+        self.pair.settle().map_err(Into::into)
     }
 
     fn finish(&mut self) -> std::result::Result<(), DutError> {

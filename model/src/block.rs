@@ -133,9 +133,9 @@ pub trait Visit {
 }
 
 /// A block: registers and what one clock does to them.
-pub trait Block: Visit + Clone {
+pub trait Block: Visit + Clone + Send + 'static {
     /// Input ports but clock and reset.
-    type Inputs: Visit + Clone + Debug;
+    type Inputs: Visit + Clone + Debug + Send;
     /// Output ports.
     type Outputs: Visit + Clone + Debug;
     /// Input ports, all zero, of this block's geometry.

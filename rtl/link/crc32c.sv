@@ -12,19 +12,15 @@ module crc32c #(
   localparam int unsigned Bits = 8 * Bytes;
   localparam logic [31:0] Polynomial = 32'h82f63b78;
 
-  typedef logic [31:0][Bits-1:0] rows_t;
-
-  // Row r tells which bits of the input bit r of the new state looks at. The residue of the last bit is the polynomial;
-  // every bit before it is one step further: shift right, and subtract the polynomial where a one falls out.
-  function automatic rows_t rows();
+  // Which bits of the input bit `r` of the new state looks at. The residue of the last bit is the polynomial; every bit before it
+  // is one step further: shift right, and subtract the polynomial where a one falls out.
+  function automatic logic [Bits-1:0] row(int unsigned r);
     logic [31:0] residue = Polynomial;
     for (int unsigned k = 0; k < Bits; k++) begin
-      for (int unsigned r = 0; r < 32; r++) rows[r][Bits-1-k] = residue[r];
-      residue = {1'b0, residue[31:1]} ^ (residue[0] ? Polynomial : 32'd0);
+      row[Bits-1-k] = residue[r];
+      residue       = {1'b0, residue[31:1]} ^ (residue[0] ? Polynomial : 32'd0);
     end
   endfunction
-
-  localparam rows_t Rows = rows();
 
   // The state before is the same as ones and zeros in the first 32 bits.
   logic [Bits-1:0] mixed;
@@ -34,7 +30,8 @@ module crc32c #(
   end
 
   for (genvar r = 0; r < 32; r++) begin : gen_row
-    assign state_o[r] = ^(mixed & Rows[r]);
+    localparam logic [Bits-1:0] Row = row(r);
+    assign state_o[r] = ^(mixed & Row);
   end
 
 endmodule : crc32c

@@ -75,7 +75,7 @@ pub fn runtime(verilator: &Verilator, cpp: &Path, cache: &Path) -> Result<Archiv
         let mut sources: Vec<_> = names.iter().map(|n| include.join(n)).collect();
         sources.push(cpp.join("dut_runtime.cpp"));
         let jobs = sources.into_iter().map(|s| (s, 2)).collect();
-        let objects = compile_all("runtime", jobs, &compiler(verilator, cpp, work), work, None)?;
+        let objects = compile_all("runtime", jobs, &Compiler::new(verilator, cpp, work), work, None)?;
         archive("runtime", &objects, &work.join("libtandem_verilated.a"))?;
         Ok(Timing { verilate: 0.0, compile: start.elapsed().as_secs_f64() })
     })
@@ -115,12 +115,15 @@ pub fn build(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, kind:
             Kind::Shared if !spec.no_inline.is_empty() => Some(Shelf::of(spec, verilator, cpp, cache, work)?),
             _ => None,
         };
-        let compiler = compiler(verilator, cpp, work);
+        let mut compiler = Compiler::new(verilator, cpp, work);
+        if kind == Kind::Shared && spec.no_inline.is_empty() {
+            compiler.prelude = Some(prelude(verilator, cpp, cache)?);
+        }
         let objects = compile_all(&spec.name, jobs(spec, kind, work)?, &compiler, work, shelf.as_ref())?;
         match kind {
             Kind::Static => archive(&spec.name, &objects, &work.join(&library))?,
             Kind::Shared => {
-                let mut command = compiler.command();
+                let mut command = compiler.tool.to_command();
                 command.args(["-shared", "-Wl,-Bsymbolic", "-o"]).arg(work.join(&library));
                 run("the C++ linker", &spec.name, command.args(&objects).arg(&runtime.library))?;
             }
@@ -129,7 +132,7 @@ pub fn build(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, kind:
     })
 }
 
-/// The slot's archive; makes it in a folder beside and moves it there whole, so that a stopped build leaves nothing.
+/// The slot's archive; makes it when there is none.
 fn cached(
     slot: &Path,
     name: &str,
@@ -142,35 +145,41 @@ fn cached(
         timing: Timing::default(),
     };
     let timing_file = "timing.json";
-    if !slot.is_dir() {
-        let parent = slot.parent().unwrap_or(slot);
-        io("create", parent, std::fs::create_dir_all(parent))?;
-        let work = io("create a folder in", parent, tempfile::tempdir_in(parent))?;
-        let timing = make(work.path())?;
+    in_slot(slot, |work| {
+        let timing = make(work)?;
         let text = serde_json::to_string(&timing).expect("two numbers");
-        io("write", work.path(), std::fs::write(work.path().join(timing_file), text))?;
-        for entry in io("read", work.path(), std::fs::read_dir(work.path()))?.flatten() {
-            let keep = entry.path() == at(work.path()).library
-                || entry.path() == at(work.path()).tree
+        io("write", work, std::fs::write(work.join(timing_file), text))?;
+        for entry in io("read", work, std::fs::read_dir(work))?.flatten() {
+            let keep = entry.path() == at(work).library
+                || entry.path() == at(work).tree
                 || entry.file_name() == timing_file;
             if !keep {
                 io("remove", &entry.path(), std::fs::remove_file(entry.path()))?;
             }
         }
-        // Somebody else may have finished the same build meanwhile: theirs is as good.
-        if let Err(source) = std::fs::rename(work.path(), slot)
-            && !slot.is_dir()
-        {
-            return Err(VerilateError::Io {
-                action: "move a finished build to",
-                path: slot.to_owned(),
-                source,
-            });
-        }
-    }
+        Ok(())
+    })?;
     let text = io("read", slot, std::fs::read_to_string(slot.join(timing_file)))?;
     let timing = serde_json::from_str(&text).unwrap_or_default();
     Ok(Archive { timing, ..at(slot) })
+}
+
+/// Fills a folder that is not there yet: one beside it first, which is moved there whole, so that a stopped build leaves nothing.
+fn in_slot(slot: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if slot.is_dir() {
+        return Ok(());
+    }
+    let parent = slot.parent().unwrap_or(slot);
+    io("create", parent, std::fs::create_dir_all(parent))?;
+    let work = io("create a folder in", parent, tempfile::tempdir_in(parent))?;
+    fill(work.path())?;
+    // Somebody else may have finished the same build meanwhile: theirs is as good.
+    match std::fs::rename(work.path(), slot) {
+        Err(source) if !slot.is_dir() => {
+            Err(VerilateError::Io { action: "move a finished build to", path: slot.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn tree_name(name: &str) -> String {
@@ -227,7 +236,7 @@ fn verilate(spec: &Spec, verilator: &Verilator, work: &Path) -> Result<()> {
 }
 
 /// Source files with their optimisation level: what runs once is not worth the compiler's time. A shared object is
-/// built for a test or a try, and big ones run for less time than they take to compile.
+/// built for a test or a try, and runs for less time than it takes to compile.
 fn jobs(spec: &Spec, kind: Kind, work: &Path) -> Result<Vec<(PathBuf, u32)>> {
     let sources = files(work, "cpp")?;
     if spec.no_inline.is_empty() {
@@ -235,7 +244,7 @@ fn jobs(spec: &Spec, kind: Kind, work: &Path) -> Result<Vec<(PathBuf, u32)>> {
         let unity = work.join("unity.cc");
         let text: String = sources.iter().map(|s| format!("#include \"{}\"\n", s.display())).collect();
         io("write", &unity, std::fs::write(&unity, text))?;
-        return Ok(vec![(unity, 1)]);
+        return Ok(vec![(unity, if kind == Kind::Shared { 0 } else { 1 })]);
     }
     let slow = |p: &PathBuf| p.to_string_lossy().contains("Slow") || p.to_string_lossy().contains("__Syms");
     let mut jobs: Vec<_> = sources
@@ -262,42 +271,78 @@ fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The C++ compiler with the flags that every device shares.
 struct Compiler {
     tool: cc::Tool,
+    /// A header that is compiled already, for single files at level 0.
+    prelude: Option<PathBuf>,
 }
 
+/// Header that every file starts with.
+const FIRST_HEADER: &str = "tandem_print.h";
+
 impl Compiler {
-    fn command(&self) -> Command {
-        self.tool.to_command()
+    fn new(verilator: &Verilator, cpp: &Path, work: &Path) -> Self {
+        let include = verilator.include();
+        let mut build = cc::Build::new();
+        build
+            .cpp(true)
+            .std("c++17")
+            .target(env!("TANDEM_TARGET"))
+            .host(env!("TANDEM_TARGET"))
+            .out_dir(work)
+            .opt_level(0)
+            .debug(false)
+            .pic(true)
+            .warnings(false)
+            .cargo_metadata(false)
+            .include(work)
+            .include(cpp)
+            .include(&include)
+            .include(include.join("vltstd"))
+            .define("VM_SC", "0")
+            .define("VM_TRACE", "0")
+            .define("VL_USER_STOP", None)
+            .define("VL_USER_FATAL", None)
+            .define("VL_PRINTF", "tandem_print");
+        Self { tool: build.get_compiler(), prelude: None }
+    }
+
+    /// Compiles a source. `header` comes first in it; where it is compiled already, it must have been at this level.
+    fn compile(&self, name: &str, (source, level): (&Path, u32), header: &Path, object: &Path) -> Result<()> {
+        let mut command = self.tool.to_command();
+        command.arg(format!("-O{level}")).arg("-include").arg(header);
+        run("the C++ compiler", name, command.arg("-c").arg(source).arg("-o").arg(object))
+    }
+
+    /// Compiles a header that includes these, for files of this level; it comes before all else in them.
+    fn precompile(&self, name: &str, header: &Path, level: u32, includes: &[String]) -> Result<()> {
+        let lines = [FIRST_HEADER.to_owned()].into_iter().chain(includes.iter().cloned());
+        let text: String = lines.map(|include| format!("#include \"{include}\"\n")).collect();
+        io("write", header, std::fs::write(header, text))?;
+        let mut command = self.tool.to_command();
+        command.arg(format!("-O{level}")).args(["-x", "c++-header"]).arg(header);
+        run("the C++ compiler", name, command.arg("-o").arg(header.with_extension("h.gch")))
     }
 }
 
-fn compiler(verilator: &Verilator, cpp: &Path, work: &Path) -> Compiler {
-    let include = verilator.include();
-    let mut build = cc::Build::new();
-    build
-        .cpp(true)
-        .std("c++17")
-        .target(env!("TANDEM_TARGET"))
-        .host(env!("TANDEM_TARGET"))
-        .out_dir(work)
-        .opt_level(0)
-        .debug(false)
-        .pic(true)
-        .warnings(false)
-        .cargo_metadata(false)
-        .include(work)
-        .include(cpp)
-        .include(&include)
-        .include(include.join("vltstd"))
-        .define("VM_SC", "0")
-        .define("VM_TRACE", "0")
-        .define("VL_USER_STOP", None)
-        .define("VL_USER_FATAL", None)
-        .define("VL_PRINTF", "tandem_print")
-        .flag("-include")
-        .flag("tandem_print.h");
-    Compiler { tool: build.get_compiler() }
+/// The headers that do not change with the RTL, compiled for single files at level 0.
+fn prelude(verilator: &Verilator, cpp: &Path, cache: &Path) -> Result<PathBuf> {
+    let mut hash = Hash::new();
+    hash.text(include_str!("compile.rs"));
+    hash.dir(cpp)?;
+    hash.verilator(verilator)?;
+    let slot = cache.join(format!("prelude-{}", hash.finish()));
+    let header = "prelude.h";
+    in_slot(&slot, |work| {
+        Compiler::new(verilator, cpp, work).precompile(
+            "headers",
+            &work.join(header),
+            0,
+            &["dut_base.h".to_owned()],
+        )
+    })?;
+    Ok(slot.join(header))
 }
 
 /// Objects of shared builds, kept by what they are compiled from: a change to one module of a large device leaves most of
@@ -352,31 +397,80 @@ fn compile_all(
     work: &Path,
     shelf: Option<&Shelf>,
 ) -> Result<Vec<PathBuf>> {
-    let workers = std::thread::available_parallelism().map_or(1, |n| n.get());
     let objects: Vec<PathBuf> = (0..jobs.len()).map(|i| work.join(format!("object_{i}.o"))).collect();
-    let queue = Mutex::new(jobs.into_iter().zip(objects.clone()).collect::<std::collections::VecDeque<_>>());
-    let next = || queue.lock().expect("no worker panics while holding it").pop_front();
-    let worker = || -> Result<()> {
-        while let Some(((source, level), object)) = next() {
-            let place = shelf.map(|shelf| shelf.place(&source, level)).transpose()?;
-            if let Some(place) = place.as_ref().filter(|place| place.is_file()) {
-                io("copy", place, std::fs::copy(place, &object))?;
-                continue;
-            }
-            let mut command = compiler.command();
-            command.arg(format!("-O{level}")).arg("-c").arg(&source).arg("-o").arg(&object);
-            run("the C++ compiler", name, &mut command)?;
-            if let (Some(shelf), Some(place)) = (shelf, place) {
-                shelf.keep(&object, &place)?;
-            }
+    let mut left = Vec::new();
+    for ((source, level), object) in jobs.into_iter().zip(&objects) {
+        let place = shelf.map(|shelf| shelf.place(&source, level)).transpose()?;
+        match place.as_ref().filter(|place| place.is_file()) {
+            Some(place) => io("copy", place, std::fs::copy(place, object)).map(|_| ())?,
+            None => left.push((source, level, object, place)),
         }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
-        threads.into_iter().try_for_each(|t| t.join().expect("a worker returns its errors"))
+    }
+    let levels: BTreeMap<u32, usize> = left.iter().fold(BTreeMap::new(), |mut counts, (_, level, ..)| {
+        *counts.entry(*level).or_default() += 1;
+        counts
+    });
+    let precompiled =
+        levels.into_iter().filter(|(_, files)| *files >= WORTH_A_HEADER).map(|(level, _)| level);
+    let precompiled: Vec<_> = precompiled.map(|level| (level, work.join(format!("all_{level}.h")))).collect();
+    let headers: Vec<_> = files(work, "h")?
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str().map(str::to_owned))
+        .filter(|file| file.starts_with('V'))
+        .collect();
+    side_by_side(cores(), &precompiled, |(level, header)| {
+        compiler.precompile(name, header, *level, &headers)
+    })?;
+    side_by_side(cores(), &left, |(source, level, object, place)| {
+        let own = precompiled.iter().find(|(of, _)| of == level).map(|(_, header)| header.as_path());
+        let header = own.or(compiler.prelude.as_deref()).unwrap_or(Path::new(FIRST_HEADER));
+        compiler.compile(name, (source, *level), header, object)?;
+        match (shelf, place) {
+            (Some(shelf), Some(place)) => shelf.keep(object, place),
+            _ => Ok(()),
+        }
     })?;
     Ok(objects)
+}
+
+/// Files from which on compiling their headers first pays.
+const WORTH_A_HEADER: usize = 4;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// What `each` gives for every one of them, so many at a time. They are begun in order.
+///
+/// # Errors
+/// The first error that a thread came upon; nothing more is begun then.
+pub fn side_by_side<T: Sync, R: Send>(
+    threads: usize,
+    of: &[T],
+    each: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let queue = Mutex::new(of.iter().enumerate());
+    let next = || queue.lock().expect("no thread panics while holding it").next();
+    let work = || -> Result<Vec<(usize, R)>> {
+        let mut done = Vec::new();
+        while let Some((place, one)) = next() {
+            let result = each(one);
+            if result.is_err() {
+                while next().is_some() {}
+            }
+            done.push((place, result?));
+        }
+        Ok(done)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        all.sort_by_key(|(place, _)| *place);
+        Ok(all.into_iter().map(|(_, result)| result).collect())
+    })
 }
 
 fn archive(name: &str, objects: &[PathBuf], library: &Path) -> Result<()> {

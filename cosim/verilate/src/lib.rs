@@ -11,7 +11,7 @@ mod find;
 mod tree;
 mod wrapper;
 
-pub use compile::{Archive, Kind, build, runtime};
+pub use compile::{Archive, Kind, build, runtime, side_by_side};
 pub use error::VerilateError;
 pub use find::{PINNED_VERSION, Verilator};
 pub use tree::{PackedStruct, Register, Tree};
