@@ -146,6 +146,12 @@ struct GenerateRun {
     /// Most tokens that are generated.
     #[arg(long, default_value_t = 32)]
     tokens: usize,
+    /// The prompt is a message to a model that converses: its chat template comes around it.
+    #[arg(long)]
+    chat: bool,
+    /// What such a model is told beforehand.
+    #[arg(long, requires = "chat")]
+    system: Option<String>,
     /// Go on behind a token that ends a text.
     #[arg(long)]
     ignore_stop: bool,
@@ -194,6 +200,7 @@ impl GenerateRun {
         Ok(generate::Options {
             model,
             prompt,
+            chat: self.chat.then_some(generate::Conversation { system: self.system }),
             tokens: self.tokens,
             ignore_stop: self.ignore_stop,
             kv,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use support::{project, tandem};
 use tandem::engine::{Engine, FailureFiles};
 use tandem::jobs::Format;
-use tandem::jobs::generate::{self, Draft, Options, Purpose, Report};
+use tandem::jobs::generate::{self, Conversation, Draft, Options, Purpose, Report};
 use tandem::jobs::run::Memory;
 use tandem_model::array::Geometry;
 
@@ -24,6 +24,7 @@ fn options() -> Options {
         model: model(),
         prompt: PROMPT.to_owned(),
         tokens: 8,
+        chat: None,
         ignore_stop: true,
         kv: Format::Fp4,
         draft: Draft::None,
@@ -134,6 +135,37 @@ fn a_packed_model_gives_the_same_text_and_the_table_tells_what_json_does() {
     }
     let cycles = packed["all_cycles"].as_u64().unwrap().to_string();
     assert!(table.stdout.contains(&cycles), "{cycles} is not in {}", table.stdout);
+}
+
+#[test]
+fn a_message_stands_in_the_template_of_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    for file in ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"] {
+        std::fs::copy(self::model().join(file), model.join(file)).unwrap();
+    }
+    let template =
+        "{% for m in messages %}{{ m.role }} says: {{ m.content }}{{ eos_token }}{% endfor %}the answer:";
+    std::fs::write(model.join("chat_template.jinja"), template).unwrap();
+    std::fs::write(model.join("tokenizer_config.json"), r#"{"eos_token": "<|endoftext|>"}"#).unwrap();
+    let asked = "system says: Be brief.<|endoftext|>user says: What is a thread?<|endoftext|>the answer:";
+    let chat = Some(Conversation { system: Some("Be brief.".to_owned()) });
+    let options = Options { prompt: "What is a thread?".to_owned(), chat, tokens: 4, ..options() };
+    let report = run(&Options { model: model.clone(), ..options.clone() });
+    assert!(report.text.starts_with(asked), "{}", report.text);
+    // The same tokens as of a prompt that spells all of it.
+    let spelt = run(&Options { prompt: asked.to_owned(), chat: None, ..options.clone() });
+    assert_eq!((spelt.prompt_tokens, &spelt.tokens), (report.prompt_tokens, &report.tokens));
+
+    let at = folder.path();
+    tandem(at, None, &["import", "model", "-o", "t.tandem", "--context", "64"]).good().unwrap();
+    let packed = run(&Options { model: at.join("t.tandem"), ..options.clone() });
+    assert_eq!((packed.text, packed.tokens), (report.text, report.tokens));
+
+    let error = generate::run(&options, &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("chat_template.jinja"), "{error:#}");
+    refused(at, &["generate", "--model", "model", "--prompt", "a", "--system", "b"], &["--chat"]);
 }
 
 #[test]

@@ -94,14 +94,16 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
         HostError::Stopped => Interrupted.into(),
         other => anyhow::Error::new(other),
     })?;
-    let row = |numerics, nats, above| Row { numerics, nats, perplexity: Perplexity::of(nats), above };
+    let row =
+        |numerics, nats| Row { numerics, nats, perplexity: Perplexity::of(nats), above: found.above(nats) };
     Ok(Report {
         tokens: found.tokens,
         window: options.window,
         rows: vec![
-            row("binary32", found.binary32, 0.0),
-            row("core, K and V MXFP4", found.hardware[0], found.above(0)),
-            row("core, K and V MXINT8", found.hardware[1], found.above(1)),
+            row("binary32", found.binary32),
+            row("binary32, K and V MXFP4", found.rounded),
+            row("core, K and V MXFP4", found.hardware[0]),
+            row("core, K and V MXINT8", found.hardware[1]),
         ],
         seconds: start.elapsed().as_secs_f64(),
     })
@@ -109,9 +111,9 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<22} {:>10} {:>11} {:>9}", "numerics", "nats/token", "perplexity", "above")?;
+        writeln!(f, "{:<24} {:>10} {:>11} {:>9}", "numerics", "nats/token", "perplexity", "above")?;
         for Row { numerics, nats, perplexity, above } in &self.rows {
-            writeln!(f, "{numerics:<22} {nats:>10.4} {perplexity:>11.3} {:>8.2}%", 100.0 * above)?;
+            writeln!(f, "{numerics:<24} {nats:>10.4} {perplexity:>11.3} {:>8.2}%", 100.0 * above)?;
         }
         write!(f, "\n{} tokens in windows of {}, {:.1} s", self.tokens, self.window, self.seconds)
     }

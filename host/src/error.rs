@@ -190,6 +190,14 @@ pub enum HostError {
         /// What the tokenizer said.
         reason: String,
     },
+    /// The chat template refused the messages.
+    #[error(
+        "expected the chat template to take the messages, found an error: {reason}; change them, or leave --chat away"
+    )]
+    Chat {
+        /// What the template said.
+        reason: String,
+    },
     /// There is no token to compute.
     #[error("expected at least one token, found none (an empty prompt); give a prompt with text")]
     EmptyPrompt,

@@ -28,3 +28,11 @@ pub(crate) fn read(dir: &Path, file: &'static str) -> Result<Vec<u8>, HostError>
         _ => HostError::Unreadable { path, source },
     })
 }
+
+/// All bytes of `file` in the model directory `dir`; `None` when it is not there.
+pub(crate) fn read_if_there(dir: &Path, file: &'static str) -> Result<Option<Vec<u8>>, HostError> {
+    match read(dir, file) {
+        Err(HostError::NoFile { .. }) => Ok(None),
+        other => other.map(Some),
+    }
+}

@@ -13,6 +13,7 @@ use crate::state::{Cache, Hidden, LayerCache, Step};
 pub struct Forward<'a> {
     checkpoint: &'a Checkpoint,
     rope: Rope,
+    round: Option<fn(&mut [f32])>,
 }
 
 impl<'a> Forward<'a> {
@@ -23,7 +24,13 @@ impl<'a> Forward<'a> {
     /// As [`Checkpoint::check`]; never for a checkpoint as it was loaded.
     pub fn new(checkpoint: &'a Checkpoint) -> Result<Self, HostError> {
         checkpoint.check()?;
-        Ok(Self { checkpoint, rope: Rope::new(&checkpoint.config) })
+        Ok(Self { checkpoint, rope: Rope::new(&checkpoint.config), round: None })
+    }
+
+    /// The same with K and V rounded on their way into the cache, all else in binary32: what a format of the cache costs by itself.
+    #[must_use]
+    pub fn rounding(self, round: fn(&mut [f32])) -> Self {
+        Self { round: Some(round), ..self }
     }
 
     /// An empty cache for this model.
@@ -163,7 +170,7 @@ impl<'a> Forward<'a> {
         self.norm(&mut normed, &layer.input_norm);
         let mut q = at.linear(Linear::Q, &layer.q_proj, &normed);
         let mut k = at.linear(Linear::K, &layer.k_proj, &normed);
-        let v = at.linear(Linear::V, &layer.v_proj, &normed);
+        let mut v = at.linear(Linear::V, &layer.v_proj, &normed);
 
         let (q_width, k_width) = (config.query_width(), config.key_width());
         for (heads, width, norm) in [(&mut q, q_width, &layer.q_norm), (&mut k, k_width, &layer.k_norm)] {
@@ -177,6 +184,10 @@ impl<'a> Forward<'a> {
         }
         let rows = |cols, data| Rows { cols, data };
         at.observer.attention_input(at.index, rows(q_width, &q), rows(k_width, &k), rows(k_width, &v));
+        if let Some(round) = self.round {
+            round(&mut k);
+            round(&mut v);
+        }
         cache.keys.extend_from_slice(&k);
         cache.values.extend_from_slice(&v);
 

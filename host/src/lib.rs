@@ -28,6 +28,7 @@
 //! assert!(error.to_string().contains("empty prompt"));
 //! ```
 
+mod chat;
 mod checkpoint;
 mod config;
 mod draft;
@@ -50,6 +51,7 @@ mod stop;
 mod tensors;
 mod tokenizer;
 
+pub use chat::Chat;
 pub use checkpoint::{Checkpoint, Layer, Linear, Matrix};
 pub use config::{Architecture, Config};
 pub use draft::ngram_draft;

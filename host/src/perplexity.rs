@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use tandem_model::numerics::{BLOCK_LEN, MxFp4Block, ScaleRule};
 use tandem_model::reference::decoder::Decoder;
 
 use crate::checkpoint::Checkpoint;
@@ -54,6 +55,8 @@ pub struct Perplexity {
     pub tokens: usize,
     /// Nats per token in binary32.
     pub binary32: f64,
+    /// Nats per token in binary32 with K and V in MXFP4: what this format costs, whatever computes with it.
+    pub rounded: f64,
     /// Nats per token on the numerics of the hardware, for each of [`PerplexityOptions::int8`].
     pub hardware: Vec<f64>,
 }
@@ -65,14 +68,10 @@ impl Perplexity {
         nats.exp()
     }
 
-    /// By what part the perplexity of a format is above that in binary32.
-    ///
-    /// # Panics
-    ///
-    /// When it was not measured.
+    /// By what part the perplexity of so many nats per token is above that in binary32.
     #[must_use]
-    pub fn above(&self, number: usize) -> f64 {
-        (self.hardware[number] - self.binary32).exp_m1()
+    pub fn above(&self, nats: f64) -> f64 {
+        (nats - self.binary32).exp_m1()
     }
 }
 
@@ -121,9 +120,10 @@ pub fn perplexity(
         return Err(HostError::ShortText { tokens: tokens.len() });
     }
     let forward = Forward::new(checkpoint)?;
+    let rounded = Forward::new(checkpoint)?.rounding(to_mxfp4);
     let decoders: Vec<Decoder> = options.int8.iter().map(|&int8| packed.decoder(int8)).collect();
     let sums = in_turns(&windows, options.threads, each, &|window| {
-        let mut sums = vec![in_binary32(&forward, window)?];
+        let mut sums = vec![in_binary32(&forward, window)?, in_binary32(&rounded, window)?];
         sums.extend(decoders.iter().map(|decoder| on_hardware(decoder, window)));
         Ok(sums)
     })?;
@@ -132,7 +132,12 @@ pub fn perplexity(
     let tokens = f64::from(u32::try_from(foretold).expect("a text that fits in memory as tokens of 32 bits"));
     // In the order of the text, so that threads change nothing.
     let mean = |which: usize| sums.iter().map(|sums| sums[which]).sum::<f64>() / tokens;
-    Ok(Perplexity { tokens: foretold, binary32: mean(0), hardware: (1..=decoders.len()).map(mean).collect() })
+    Ok(Perplexity {
+        tokens: foretold,
+        binary32: mean(0),
+        rounded: mean(1),
+        hardware: (2..2 + decoders.len()).map(mean).collect(),
+    })
 }
 
 /// Sums over a window, one for each way to compute.
@@ -186,6 +191,13 @@ fn in_binary32(forward: &Forward<'_>, window: &[u32]) -> Result<f64, HostError> 
     let last = window.len() - 1;
     let logits = forward.step(&mut forward.cache(), &window[..last], &mut Unobserved)?.logits;
     Ok(nats(&logits, &window[1..]))
+}
+
+/// Rounds to MXFP4 and back. Heads are whole blocks: the model is packed.
+fn to_mxfp4(values: &mut [f32]) {
+    for block in values.as_chunks_mut::<BLOCK_LEN>().0 {
+        *block = MxFp4Block::quantise(block, ScaleRule::Even).block.dequantise_f32();
+    }
 }
 
 /// The same on the numerics of the hardware.

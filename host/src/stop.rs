@@ -28,11 +28,7 @@ struct Raw {
 /// [`HostError::Corrupt`] when one of the files is there but does not parse; [`HostError::Unreadable`].
 pub fn stop_ids(dir: &Path) -> Result<Vec<u32>, HostError> {
     for file in ["generation_config.json", "config.json"] {
-        let bytes = match crate::files::read(dir, file) {
-            Ok(bytes) => bytes,
-            Err(HostError::NoFile { .. }) => continue,
-            Err(other) => return Err(other),
-        };
+        let Some(bytes) = crate::files::read_if_there(dir, file)? else { continue };
         let raw: Raw = serde_json::from_slice(&bytes).map_err(|source| HostError::Corrupt {
             path: dir.join(file),
             expected: "JSON in which eos_token_id is an id or a list of them",

@@ -57,7 +57,19 @@ impl Tokenizer {
     /// [`HostError::EmptyPrompt`] when no token comes of `text`, [`HostError::TooLong`] when more come than the
     /// model has positions, [`HostError::Tokenizer`] when the tokenizer refuses.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, HostError> {
-        let ids = self.encode_text(text)?;
+        self.within_limit(self.encode_text(text)?)
+    }
+
+    /// The token ids of a text that a [chat template](crate::Chat) made, whose special tokens are in it already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode`].
+    pub fn encode_chat(&self, text: &str) -> Result<Vec<u32>, HostError> {
+        self.within_limit(self.ids(text, false)?)
+    }
+
+    fn within_limit(&self, ids: Vec<u32>) -> Result<Vec<u32>, HostError> {
         if ids.is_empty() {
             return Err(HostError::EmptyPrompt);
         }
@@ -73,8 +85,12 @@ impl Tokenizer {
     ///
     /// [`HostError::Tokenizer`] when the tokenizer refuses.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, HostError> {
+        self.ids(text, true)
+    }
+
+    fn ids(&self, text: &str, special: bool) -> Result<Vec<u32>, HostError> {
         let encoding =
-            self.inner.encode_fast(text, true).map_err(|source| failed("encode a text", &source))?;
+            self.inner.encode_fast(text, special).map_err(|source| failed("encode a text", &source))?;
         Ok(encoding.get_ids().to_vec())
     }
 

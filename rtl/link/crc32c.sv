@@ -14,7 +14,7 @@ module crc32c #(
 
   // Which bits of the input bit `r` of the new state looks at. The residue of the last bit is the polynomial; every bit before it
   // is one step further: shift right, and subtract the polynomial where a one falls out.
-  function automatic logic [Bits-1:0] row(int unsigned r);
+  function automatic logic [Bits-1:0] row(logic [4:0] r);
     logic [31:0] residue = Polynomial;
     for (int unsigned k = 0; k < Bits; k++) begin
       row[Bits-1-k] = residue[r];
@@ -30,7 +30,7 @@ module crc32c #(
   end
 
   for (genvar r = 0; r < 32; r++) begin : gen_row
-    localparam logic [Bits-1:0] Row = row(r);
+    localparam logic [Bits-1:0] Row = row(5'(r));
     assign state_o[r] = ^(mixed & Row);
   end
 

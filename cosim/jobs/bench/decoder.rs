@@ -115,6 +115,7 @@ fn options(memory: Memory) -> Options {
         model: PathBuf::new(),
         prompt: String::new(),
         tokens: 1,
+        chat: None,
         ignore_stop: true,
         kv: Format::Fp4,
         draft: Draft::None,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use tandem_host::import::{ImportOptions, Packed};
 use tandem_host::lower::{Plan, PlanOptions};
-use tandem_host::{Checkpoint, Sampler, Tokenizer, ngram_draft, stop_ids};
+use tandem_host::{Chat, Checkpoint, Sampler, Tokenizer, ngram_draft, stop_ids};
 use tandem_model::array::Geometry;
 use tandem_model::core::core::Core;
 use tandem_model::devices::{Device, Kind};
@@ -33,6 +33,13 @@ pub enum Draft {
     Ngram,
 }
 
+/// How a model that converses is spoken to.
+#[derive(Clone, Debug, Default)]
+pub struct Conversation {
+    /// What it is told beforehand.
+    pub system: Option<String>,
+}
+
 /// What to generate, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -40,6 +47,8 @@ pub struct Options {
     pub model: PathBuf,
     /// Prompt.
     pub prompt: String,
+    /// The prompt is said to a model that converses.
+    pub chat: Option<Conversation>,
     /// Most tokens that are generated.
     pub tokens: usize,
     /// Go on after a token that ends a text.
@@ -89,8 +98,9 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> anyhow::Result<Repor
         &options.failure,
         options.wave.as_deref(),
     )?;
-    let Model { packed, tokenizer, stops } = Model::load(options)?;
-    let prompt = tokenizer.encode(&options.prompt)?;
+    let model = Model::load(options)?;
+    let prompt = model.prompt(options)?;
+    let Model { packed, tokenizer, stops, .. } = model;
     let int8 = options.kv == Format::Int8;
     let plan_options = PlanOptions { geometry: options.geometry, context: options.context, int8 };
     let plan = Plan::new(&packed.manifest, plan_options)?;
@@ -123,6 +133,7 @@ struct Model {
     tokenizer: Tokenizer,
     /// Tokens that end a text.
     stops: Vec<u32>,
+    chat: Option<Chat>,
 }
 
 impl Model {
@@ -137,19 +148,37 @@ impl Model {
                     path.display()
                 );
             };
-            let stops = packed.manifest.tokenizer.as_ref().map(|of| of.stop.clone()).unwrap_or_default();
-            Self { packed, tokenizer, stops }
+            let (stops, chat) = match &packed.manifest.tokenizer {
+                Some(of) => (of.stop.clone(), of.chat.clone()),
+                None => (Vec::new(), None),
+            };
+            Self { packed, tokenizer, stops, chat }
         } else {
             let import = ImportOptions { context: options.context, ..ImportOptions::new(options.geometry) };
             let checkpoint = Checkpoint::load(path)?;
             let tokenizer = Tokenizer::load(path, &checkpoint.config)?;
             let packed = Packed::of_checkpoint(&checkpoint, &import)?;
-            Self { packed, tokenizer, stops: stop_ids(path)? }
+            Self { packed, tokenizer, stops: stop_ids(path)?, chat: Chat::load(path)? }
         };
         if options.ignore_stop {
             model.stops.clear();
         }
         Ok(model)
+    }
+
+    /// Tokens of the prompt.
+    fn prompt(&self, options: &Options) -> anyhow::Result<Vec<u32>> {
+        let Some(Conversation { system }) = &options.chat else {
+            return Ok(self.tokenizer.encode(&options.prompt)?);
+        };
+        let Some(chat) = &self.chat else {
+            bail!(
+                "expected a chat template for --chat in {} (chat_template.jinja, or chat_template in tokenizer_config.json), found \
+                 none: leave --chat away",
+                options.model.display()
+            );
+        };
+        Ok(self.tokenizer.encode_chat(&chat.render(system.as_deref(), &options.prompt)?)?)
     }
 }
 

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use super::layout::{Manifest, TokenizerFile, VERSION};
 use super::pack::{Files, digits, pack};
 use super::{Bytes, ImportOptions, Packed, Progress};
+use crate::chat::Chat;
 use crate::config::Config;
 use crate::error::HostError;
 use crate::shards::Shards;
@@ -47,7 +48,7 @@ pub(super) fn import(
     // Read and parsed first: it would be a pity to find out in the end.
     let tokenizer = crate::files::read(dir, TOKENIZER)?;
     Tokenizer::parse(&tokenizer, &dir.join(TOKENIZER), &config)?;
-    let stop = crate::stop::stop_ids(dir)?;
+    let (stop, chat) = (crate::stop::stop_ids(dir)?, Chat::load(dir)?);
     let of = Manifest::new(&config, options)?.bytes;
 
     let unwritable = |source: std::io::Error| HostError::Unwritable { path: path.to_path_buf(), source };
@@ -60,7 +61,7 @@ pub(super) fn import(
         if each(Progress { done, of }) { Ok(()) } else { Err(HostError::Stopped) }
     })?;
     let (bytes, sha256) = (tokenizer.len() as u64, digits(&Sha256::digest(&tokenizer)));
-    manifest.tokenizer = Some(TokenizerFile { stop, bytes, sha256 });
+    manifest.tokenizer = Some(TokenizerFile { stop, chat, bytes, sha256 });
     let text = serde_json::to_vec(&manifest).map_err(|error| unwritable(error.into()))?;
     finish(file, &manifest, [&text, &tokenizer], path).map_err(unwritable)?;
     Ok(manifest)

@@ -9,11 +9,12 @@ use tandem_model::attention::types::HeadShape;
 use tandem_model::layout::weight_bytes;
 
 use super::{DEFAULT_CONTEXT, Format, ImportOptions, MATRICES};
+use crate::chat::Chat;
 use crate::config::{Config, refuse};
 use crate::error::HostError;
 
 /// Version of the manifest, of the image's layout and of the file.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Every tensor begins at a multiple of this.
 const ALIGNMENT: usize = 4096;
 /// Chunks of stationary operands.
@@ -68,10 +69,12 @@ pub struct Manifest {
 }
 
 /// A `tokenizer.json` in a packed model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenizerFile {
     /// Ids that end a text, as [`stop_ids`](crate::stop_ids) finds them in the model directory.
     pub stop: Vec<u32>,
+    /// The chat template, as [`Chat::load`] finds it there.
+    pub chat: Option<Chat>,
     /// How many bytes it has.
     pub bytes: u64,
     /// Of its bytes, in hexadecimal digits.
