@@ -20,6 +20,14 @@ fn shards_are_what_one_file_is() {
         let one = Checkpoint::load(store(&config, &tensors, 1).path()).unwrap();
         let three = Checkpoint::load(store(&config, &tensors, 3).path()).unwrap();
         assert_eq!(one, three);
+        // A tensor with the tail of its neighbour of the same shape, as a reader that mixes up shards would see it, is another.
+        let mut mixed = tensors.clone();
+        let like = |at: usize| mixed.iter().skip(at + 1).position(|other| other.2 == mixed[at].2);
+        let (at, next) = (0..mixed.len()).find_map(|at| Some((at, at + 1 + like(at)?))).unwrap();
+        let tail = mixed[at].3.len() - 4;
+        let wrong = mixed[next].3[tail..].to_vec();
+        mixed[at].3[tail..].copy_from_slice(&wrong);
+        assert_ne!(one, Checkpoint::load(store(&config, &mixed, 3).path()).unwrap());
         let forward = Forward::new(&one).unwrap();
         let logits = forward.step(&mut forward.cache(), &[1, 2, 3], &mut Unobserved).unwrap().logits;
         assert!(logits.iter().all(|logit| logit.is_finite()) && logits.iter().any(|&logit| logit != 0.0));
