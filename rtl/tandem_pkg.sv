@@ -124,13 +124,17 @@ package tandem_pkg;
   localparam int unsigned StatusFetchError = 10;
   localparam int unsigned StatusCompletionError = 11;
   localparam int unsigned StatusIndex = 12;
+  // Binary32: bits of an exponent code, its code of 2^0, its largest one of a finite number.
+  localparam int unsigned Binary32CodeBits = 8;
+  localparam int unsigned Binary32Bias = 127;
+  localparam int unsigned Binary32Most = 254;
   // Vector unit: units, rows or heads of rows, whose sums and scales are kept.
   localparam int unsigned VectorUnits = 8;
   // Partial sums of a unit in every lane.
   localparam int unsigned PartialSums = 8;
   // Words of 16 features of the longest head.
   localparam int unsigned HeadWords = 8;
-  // Pipeline stages of float_product, and of float_function.
+  // Pipeline stages of float_multiply, and of float_function.
   localparam int unsigned ProductLatency = 2;
   localparam int unsigned FunctionLatency = 4;
   // Offsets of the registers of rtl/control/registers.json; tests/csr.rs compares.
@@ -808,14 +812,17 @@ package tandem_pkg;
   // The float of a binary32 number. There is no infinity: exponent field 255 is read as any other. Subnormals are 0.
   function automatic float_t widen(input logic [31:0] bits);
     if (bits[30:23] == '0) return '0;
-    return {bits[31], ExponentBits'(bits[30:23]) + ExponentBits'(ExponentBias - 127), bits[22:0]};
+    return {bits[31], ExponentBits'(bits[30:23]) + ExponentBits'(ExponentBias - Binary32Bias), bits[22:0]};
   endfunction
 
   // The binary32 number of a float, and that it was clamped to the largest: {clamped, number}. Below the smallest it is 0.
   function automatic logic [32:0] narrow(input float_t value);
-    if (value.exponent < ExponentBits'(ExponentBias - 126)) return '0;
-    if (value.exponent > ExponentBits'(ExponentBias + 127)) return {1'b1, value.sign, 8'd254, 23'h7f_ffff};
-    return {1'b0, value.sign, 8'(value.exponent - ExponentBits'(ExponentBias - 127)), value.fraction};
+    if (value.exponent <= ExponentBits'(ExponentBias - Binary32Bias)) return '0;
+    if (value.exponent > ExponentBits'(ExponentBias - Binary32Bias + Binary32Most)) begin
+      return {1'b1, value.sign, Binary32CodeBits'(Binary32Most), FractionBits'('1)};
+    end
+    return {1'b0, value.sign, Binary32CodeBits'(value.exponent - ExponentBits'(ExponentBias - Binary32Bias)),
+            value.fraction};
   endfunction
 
   // Parts of the longest head that one chain of `segments` segments accumulates (docs/blocks/segment_edge.md).

@@ -20,6 +20,7 @@ use tandem_model::devices::Device;
 use tandem_model::link::types as link;
 use tandem_model::memory::types as memory;
 use tandem_model::numerics::float36::{EXPONENT_BIAS, EXPONENT_BITS, FRACTION_BITS};
+use tandem_model::numerics::multiply::BINARY32;
 use tandem_model::sram::types as sram;
 use tandem_model::vector::types as vector;
 use tandem_verilate::{PackedStruct, Verilator};
@@ -161,6 +162,9 @@ fn model_constants() -> BTreeMap<String, u64> {
         ("RankBits", u64::from(collective::RANK_BITS)),
         ("PortBits", u64::from(collective::PORT_BITS)),
         ("FractionBits", u64::from(FRACTION_BITS)),
+        ("Binary32CodeBits", u64::from(BINARY32.code_bits)),
+        ("Binary32Bias", u64::from(BINARY32.bias.unsigned_abs())),
+        ("Binary32Most", u64::from(BINARY32.most.unsigned_abs())),
         ("ExponentBits", u64::from(EXPONENT_BITS)),
         ("ExponentBias", u64::from(EXPONENT_BIAS.unsigned_abs())),
     ]

@@ -124,7 +124,7 @@ impl Kind {
             Self::Stream => &["compute"],
             Self::Dma => &["dma"],
             Self::Gemv => &["compute"],
-            Self::Results => &["compute", "attention"],
+            Self::Results => &["compute", "array"],
             Self::Core => {
                 &["core", "control", "memory", "compute", "dma", "vector", "attention", "array", "sram"]
             }

@@ -5,8 +5,9 @@ mod support;
 
 use proptest::prelude::*;
 use tandem_model::numerics::Float36;
-use tandem_model::numerics::divide::{multiply, reciprocal, round};
+use tandem_model::numerics::divide::reciprocal;
 use tandem_model::numerics::float36::{EXPONENT_BIAS, EXPONENT_MAX};
+use tandem_model::numerics::multiply::{BINARY32, exact, round};
 use tandem_model::reference::divide;
 
 use support::{Corners, run};
@@ -78,8 +79,8 @@ fn quotients_round_once_to_binary32() {
     let corners = Corners::of(["overflow", "largest", "flushed", "smallest normal", "negative", "tie"]);
     run(200_000, 2, &division(), |(numerator, denominator)| {
         let inverse = reciprocal(denominator);
-        let product = multiply(numerator, inverse);
-        let got = round(product);
+        let product = exact(numerator, inverse);
+        let got = round(product, BINARY32);
         let (want, overflow) = divide::divide(numerator, denominator);
         corners.hit("overflow", overflow);
         corners.hit("largest", !overflow && want & 0x7FFF_FFFF == 0x7F7F_FFFF);
@@ -88,7 +89,7 @@ fn quotients_round_once_to_binary32() {
         corners.hit("negative", want >> 31 == 1);
         let kept = if product.total >> 47 == 1 { 24 } else { 23 };
         corners.hit("tie", product.total & ((1 << kept) - 1) == 1 << (kept - 1));
-        if (got.bits, got.overflow) == (want, overflow) {
+        if (got.bits, got.saturated) == (u64::from(want), overflow) {
             return Ok(());
         }
         Err(format!("{numerator:?} / {denominator:?}: expected {want:08x} {overflow}, got {got:?}"))
@@ -115,8 +116,8 @@ fn table_of_the_numerics_page() {
         (three, Float36::ZERO, 0, false),
     ];
     for (numerator, denominator, bits, overflow) in rows {
-        let got = round(multiply(numerator, reciprocal(denominator)));
-        assert_eq!((got.bits, got.overflow), (bits, overflow), "{numerator:?} / {denominator:?}");
+        let got = round(exact(numerator, reciprocal(denominator)), BINARY32);
+        assert_eq!((got.bits, got.saturated), (u64::from(bits), overflow), "{numerator:?} / {denominator:?}");
         assert_eq!(
             divide::divide(numerator, denominator),
             (bits, overflow),

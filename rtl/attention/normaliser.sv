@@ -261,13 +261,17 @@ module normaliser
       .done_o  (done[r]),
       .result_o(divided)
     );
-    float_multiply u_multiply (
+    float_multiply #(
+      .CodeBits(Binary32CodeBits),
+      .Bias    (Binary32Bias),
+      .Most    (Binary32Most)
+    ) u_multiply (
       .clk_i,
       .rst_ni,
-      .a_i       (total),
-      .b_i       (attended_q[Add+FloatLatency].valid ? inverse_q[r] : '0),
-      .product_o (values_o[r]),
-      .overflow_o(overflow[r])
+      .a_i        (total),
+      .b_i        (attended_q[Add+FloatLatency].valid ? inverse_q[r] : '0),
+      .product_o  (values_o[r]),
+      .saturated_o(overflow[r])
     );
   end
 

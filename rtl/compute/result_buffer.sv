@@ -105,13 +105,17 @@ module result_buffer
   for (genvar r = 0; r < Rows; r++) begin : gen_row
     logic [31:0] product;
     logic        unused_row;
-    float_multiply u_convert (
+    float_multiply #(
+      .CodeBits(Binary32CodeBits),
+      .Bias    (Binary32Bias),
+      .Most    (Binary32Most)
+    ) u_convert (
       .clk_i,
       .rst_ni,
-      .a_i       (result_i[r].value),
-      .b_i       (One),
-      .product_o (product),
-      .overflow_o(unused_row)
+      .a_i        (result_i[r].value),
+      .b_i        (One),
+      .product_o  (product),
+      .saturated_o(unused_row)
     );
     if (r == Rows - 1) begin : gen_last
       assign converted[r] = product;

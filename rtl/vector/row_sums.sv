@@ -135,7 +135,11 @@ module row_sums
     scale_tag_d.unit  = scale_tag_d.valid ? tag_q[FloatLatency-1].address.unit : '0;
   end
 
-  float_product u_product (
+  float_multiply #(
+    .CodeBits(ExponentBits),
+    .Bias    (ExponentBias),
+    .Most    (2 ** ExponentBits - 1)
+  ) u_product (
     .clk_i,
     .rst_ni,
     .a_i        (scale_tag_d.valid ? total[0] : '0),

@@ -120,7 +120,11 @@ module vector_lane
     endcase
   end
 
-  float_product u_first (
+  float_multiply #(
+    .CodeBits(ExponentBits),
+    .Bias    (ExponentBias),
+    .Most    (2 ** ExponentBits - 1)
+  ) u_first (
     .clk_i,
     .rst_ni,
     .a_i        (first_a),
@@ -129,7 +133,11 @@ module vector_lane
     .saturated_o(unused_saturated[0])
   );
 
-  float_product u_second (
+  float_multiply #(
+    .CodeBits(ExponentBits),
+    .Bias    (ExponentBias),
+    .Most    (2 ** ExponentBits - 1)
+  ) u_second (
     .clk_i,
     .rst_ni,
     .a_i        (second_a),
@@ -138,7 +146,11 @@ module vector_lane
     .saturated_o(unused_saturated[1])
   );
 
-  float_product u_third (
+  float_multiply #(
+    .CodeBits(ExponentBits),
+    .Bias    (ExponentBias),
+    .Most    (2 ** ExponentBits - 1)
+  ) u_third (
     .clk_i,
     .rst_ni,
     .a_i        (third_a),
@@ -147,7 +159,11 @@ module vector_lane
     .saturated_o(unused_saturated[2])
   );
 
-  float_product u_fourth (
+  float_multiply #(
+    .CodeBits(ExponentBits),
+    .Bias    (ExponentBias),
+    .Most    (2 ** ExponentBits - 1)
+  ) u_fourth (
     .clk_i,
     .rst_ni,
     .a_i        (fourth_a),

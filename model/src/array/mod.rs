@@ -4,6 +4,7 @@
 pub mod drain;
 pub mod float_add;
 pub mod float_file;
+pub mod float_multiply;
 pub mod int_to_float;
 pub mod operand_decode;
 pub mod pe;

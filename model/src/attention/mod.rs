@@ -6,7 +6,6 @@ pub mod beat_fifo;
 pub mod denominator;
 pub mod exp2;
 pub mod fetch_sequencer;
-pub mod float_multiply;
 pub mod head_table;
 pub mod issue_sequencer;
 pub mod normaliser;

@@ -2,15 +2,16 @@
 //! Mirror of `rtl/attention/normaliser.sv`.
 
 use super::denominator::Denominator;
-use super::float_multiply::FloatMultiply;
 use super::reciprocal::Reciprocal;
 use super::types::{Attended, HeadEnd, NormaliserFlags, TileSum};
 use crate::array::Geometry;
 use crate::array::float_add::FloatAdd;
+use crate::array::float_multiply::FloatMultiply;
 use crate::array::types::{AccRead, FLOAT_LATENCY};
 use crate::block::{Bits, Block, Format, Uint, Visit, Visitor, Wide, low_u16};
 use crate::common::DelayLine;
 use crate::numerics::Float36;
+use crate::numerics::multiply::BINARY32;
 
 /// What is being done for the oldest head whose reads have not begun.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -47,11 +48,18 @@ const ADD: usize = 0;
 const LAST: usize = ADD + FLOAT_LATENCY + FloatMultiply::LATENCY;
 
 /// One row: adder, reciprocal, multiplier.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Row {
     add: FloatAdd,
     reciprocal: Reciprocal,
     multiply: FloatMultiply,
+}
+
+impl Row {
+    fn new() -> Self {
+        let multiply = FloatMultiply::new(BINARY32);
+        Self { add: FloatAdd::default(), reciprocal: Reciprocal::default(), multiply }
+    }
 }
 
 /// Divides a head's accumulators by its denominators.
@@ -128,7 +136,7 @@ impl Normaliser {
         Outputs {
             acc_read_o: self.acc_read(),
             attended_o: self.attended_q[LAST],
-            values_o: self.rows.iter().map(|row| Wide(u64::from(row.multiply.product().bits))).collect(),
+            values_o: self.rows.iter().map(|row| Wide(row.multiply.clamped().bits)).collect(),
             head_done_o: self.head_done(),
             flags_o: Vec::new(),
         }
@@ -157,7 +165,7 @@ impl Normaliser {
             segments: vec![Denominator::new(geometry.rows); geometry.segments],
             held_q: vec![Float36::ZERO; geometry.rows],
             inverse_q: vec![Float36::ZERO; geometry.rows],
-            rows: vec![Row::default(); geometry.rows],
+            rows: vec![Row::new(); geometry.rows],
             flags_q: vec![NormaliserFlags::default(); geometry.rows],
         }
     }
@@ -303,7 +311,7 @@ impl Block for Normaliser {
             let kept = if i.clear_flags_i { NormaliserFlags::default() } else { self.flags_q[r] };
             self.flags_q[r] = NormaliserFlags {
                 empty: kept.empty || (start && used && total.is_zero()),
-                overflow: kept.overflow || row.multiply.product().overflow,
+                overflow: kept.overflow || row.multiply.clamped().saturated,
             };
             let last_segment = self.segments.len() - 1;
             let zero = Float36::ZERO;

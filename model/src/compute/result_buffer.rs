@@ -2,8 +2,8 @@
 //! Mirror of `rtl/compute/result_buffer.sv`.
 
 use crate::array::Geometry;
+use crate::array::float_multiply::FloatMultiply;
 use crate::array::types::ResultOut;
-use crate::attention::float_multiply::FloatMultiply;
 use crate::block::{Bits, Block, Uint, Visit, Visitor, Wide, further, low_u16};
 use crate::common::DelayLine;
 use crate::control::types::{
@@ -13,6 +13,7 @@ use crate::control::types::{
 use crate::link::types::LinkWord;
 use crate::memory::types::{AXI_BYTES, LINE_BITS, WriteDone, WriteRequest};
 use crate::numerics::Float36;
+use crate::numerics::multiply::BINARY32;
 use crate::packed_struct;
 
 /// Jobs that are known at a time.
@@ -61,14 +62,14 @@ struct Row {
 impl Row {
     fn new(later: usize) -> Self {
         Self {
-            convert: FloatMultiply::default(),
+            convert: FloatMultiply::new(BINARY32),
             late: (later > 0).then(|| DelayLine::new(later)),
             value_q: vec![vec![Wide(0); RESULT_GROUPS]; GROUP_FLOATS],
         }
     }
 
     fn product(&self) -> Wide<32> {
-        Wide(u64::from(self.convert.product().bits))
+        Wide(self.convert.clamped().bits)
     }
 
     /// The result, when those of all rows are there.

@@ -7,6 +7,7 @@ pub mod e2m1;
 pub mod e8m0;
 pub mod float36;
 pub mod function_tables;
+pub mod multiply;
 pub mod mxint8;
 pub mod quantise;
 pub mod secded;

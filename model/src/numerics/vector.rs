@@ -4,6 +4,7 @@
 
 use super::Rounded;
 use super::float36::Float36;
+use super::multiply::{self, FLOAT};
 use crate::vector::types::Function;
 
 /// -log2 e, as binary32.
@@ -12,41 +13,13 @@ pub const MINUS_LOG2_E: u32 = 0xBFB8_AA3B;
 /// a x b, rounded once to nearest even.
 #[must_use]
 pub fn product(a: Float36, b: Float36) -> Rounded {
-    multiply::round(multiply::exact(a, b))
+    multiply::round(multiply::exact(a, b), FLOAT).float()
 }
 
 /// A function of `x`, less than one unit in the last place from the exact value.
 #[must_use]
 pub fn function(function: Function, x: Float36) -> Float36 {
     evaluate::round(evaluate::value(evaluate::look_up(evaluate::prepare(function, x))))
-}
-
-/// Multiplication in the two steps of the hardware.
-pub mod multiply {
-    pub use crate::numerics::divide::{Product, multiply as exact};
-
-    use super::super::float36::{EXPONENT_BIAS, FRACTION_BITS, Float36, Rounded};
-
-    const FRACTION_MASK: u64 = (1 << FRACTION_BITS) - 1;
-
-    /// Step 2: the nearest float, ties to even; beyond the range the largest, below the smallest 0.
-    #[must_use]
-    #[inline]
-    pub fn round(product: Product) -> Rounded {
-        if product.total == 0 {
-            return Rounded::default();
-        }
-        let top = product.total >> (2 * FRACTION_BITS + 1);
-        let normal = if top == 1 { product.total } else { product.total << 1 };
-        let significand = normal >> (FRACTION_BITS + 1);
-        let (half, rest) = (normal >> FRACTION_BITS & 1, normal & FRACTION_MASK);
-        let up = half == 1 && (rest != 0 || significand & 1 == 1);
-        let rounded = significand + u64::from(up);
-        let carry = i32::from(rounded >> (FRACTION_BITS + 1) == 1);
-        // On a carry the fraction bits are all zero, so they need no shift.
-        let code = product.exponent - EXPONENT_BIAS + i32::from(top == 1) + carry;
-        Float36::clamp(product.negative, code, rounded & FRACTION_MASK)
-    }
 }
 
 /// Functions in the four steps of the hardware.

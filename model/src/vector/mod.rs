@@ -4,7 +4,6 @@
 pub mod argmax;
 pub mod block_quantiser;
 pub mod float_function;
-pub mod float_product;
 pub mod row_sums;
 pub mod types;
 pub mod vector_lane;

@@ -2,10 +2,10 @@
 //! Mirror of `rtl/vector/row_sums.sv`.
 
 use super::float_function::FloatFunction;
-use super::float_product::FloatProduct;
 use super::types::{FUNCTION_LATENCY, Function, PARTIAL_SUMS, PRODUCT_LATENCY, VECTOR_UNITS, VectorWord};
 use super::vector_lane::widen;
 use crate::array::float_add::FloatAdd;
+use crate::array::float_multiply::FloatMultiply;
 use crate::array::types::FLOAT_LATENCY;
 use crate::block::{Block, Uint, Visit, Visitor, Wide};
 use crate::control::types::GROUP_FLOATS;
@@ -68,7 +68,7 @@ pub struct RowSums {
     total_q: [[Float36; DEPTH]; GROUP_FLOATS],
     written: [bool; DEPTH],
     adders: [FloatAdd; GROUP_FLOATS],
-    product: FloatProduct,
+    product: FloatMultiply,
     eps: FloatAdd,
     root: FloatFunction,
     /// No register. Clocks since the last word or step of a reduction, at most [`SETTLED`]: from there on every register stays
@@ -127,7 +127,7 @@ impl Default for RowSums {
             total_q: [[Float36::ZERO; DEPTH]; GROUP_FLOATS],
             written: [false; DEPTH],
             adders: Default::default(),
-            product: FloatProduct::default(),
+            product: FloatMultiply::default(),
             eps: FloatAdd::default(),
             root: FloatFunction::default(),
             quiet: 0,

@@ -12,7 +12,7 @@ pub const VECTOR_UNITS: usize = 8;
 pub const PARTIAL_SUMS: usize = 8;
 /// Words of 16 features of the longest head.
 pub const HEAD_WORDS: usize = 8;
-/// Pipeline stages of `float_product`.
+/// Pipeline stages of `float_multiply`.
 pub const PRODUCT_LATENCY: usize = 2;
 /// Pipeline stages of `float_function`.
 pub const FUNCTION_LATENCY: usize = 4;

@@ -2,9 +2,9 @@
 //! Mirror of `rtl/vector/vector_lane.sv`.
 
 use super::float_function::FloatFunction;
-use super::float_product::FloatProduct;
 use super::types::{FUNCTION_LATENCY, Function, LaneOp, PRODUCT_LATENCY};
 use crate::array::float_add::FloatAdd;
+use crate::array::float_multiply::FloatMultiply;
 use crate::array::types::FLOAT_LATENCY;
 use crate::block::{Block, Uint, Visit, Visitor, Wide};
 use crate::common::TapLine;
@@ -28,10 +28,10 @@ pub struct VectorLane {
     hi_q: Uint<HI_BITS>,
     b_q: [Wide<32>; PRODUCT_LATENCY],
     z_q: [Float36; 2],
-    first: FloatProduct,
-    second: FloatProduct,
-    third: FloatProduct,
-    fourth: FloatProduct,
+    first: FloatMultiply,
+    second: FloatMultiply,
+    third: FloatMultiply,
+    fourth: FloatMultiply,
     add: FloatAdd,
     power: FloatFunction,
     reciprocal: FloatFunction,
@@ -88,10 +88,10 @@ impl Default for VectorLane {
             hi_q: Uint(0),
             b_q: [Wide(0); PRODUCT_LATENCY],
             z_q: [Float36::ZERO; 2],
-            first: FloatProduct::default(),
-            second: FloatProduct::default(),
-            third: FloatProduct::default(),
-            fourth: FloatProduct::default(),
+            first: FloatMultiply::default(),
+            second: FloatMultiply::default(),
+            third: FloatMultiply::default(),
+            fourth: FloatMultiply::default(),
             add: FloatAdd::default(),
             power: FloatFunction::default(),
             reciprocal: FloatFunction::default(),

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Float multiplier: product of two floats, rounded once to nearest even (docs/numerics.md, "Vector unit").
-// Latency ProductLatency = 2 cycles, one product a cycle. `saturated_o` goes with its product.
-// The two steps are the functions of model/src/numerics/vector.rs, `multiply`.
-module float_product
+// Float multiplier: product of two floats, rounded once to nearest even, as a float or as binary32 (docs/numerics.md, "The
+// float", "Division"). Latency ProductLatency = 2 cycles, one product a cycle. `saturated_o` goes with its product.
+// The two steps are the functions of model/src/numerics/multiply.rs.
+module float_multiply
   import tandem_pkg::*;
-(
-  input  logic   clk_i,
-  input  logic   rst_ni,
-  input  float_t a_i,
-  input  float_t b_i,
-  output float_t product_o,
-  output logic   saturated_o
+#(
+  parameter int unsigned CodeBits,  // of the product's exponent code
+  parameter int unsigned Bias,      // its code of 2^0
+  parameter int unsigned Most       // its largest code
+) (
+  input  logic                           clk_i,
+  input  logic                           rst_ni,
+  input  float_t                         a_i,
+  input  float_t                         b_i,
+  output logic [CodeBits+FractionBits:0] product_o,  // {sign, exponent code, fraction}
+  output logic                           saturated_o
 );
 
   localparam int unsigned SigBits = FractionBits + 1;  // with the hidden bit
@@ -22,8 +26,8 @@ module float_product
   } product_t;
 
   typedef struct packed {
-    logic   saturated;
-    float_t value;
+    logic                           saturated;
+    logic [CodeBits+FractionBits:0] value;
   } rounded_t;
 
   product_t product_d, product_q;
@@ -47,20 +51,17 @@ module float_product
     normal  = product_q.total[2*SigBits-1] ? product_q.total : product_q.total << 1;
     up      = normal[SigBits-1] && (normal[SigBits-2:0] != '0 || normal[SigBits]);
     rounded = {1'b0, normal[2*SigBits-1:SigBits]} + (SigBits + 1)'(up);
-    code    = signed'({1'b0, product_q.exponent}) - signed'(14'(ExponentBias))
+    code    = signed'({1'b0, product_q.exponent}) - signed'(14'(2 * ExponentBias - Bias))
               + signed'(14'(product_q.total[2*SigBits-1])) + signed'(14'(rounded[SigBits]));
 
-    rounded_d.saturated      = 1'b0;
+    rounded_d.saturated = 1'b0;
     // After a carry the fraction is all zero, so it needs no shift.
-    rounded_d.value.sign     = product_q.negative;
-    rounded_d.value.exponent = code[ExponentBits-1:0];
-    rounded_d.value.fraction = rounded[FractionBits-1:0];
+    rounded_d.value     = {product_q.negative, code[CodeBits-1:0], rounded[FractionBits-1:0]};
     if (product_q.total == '0 || code < 14'sd1) begin
       rounded_d.value = '0;
-    end else if (code > 14'sd4095) begin
-      rounded_d.saturated      = 1'b1;
-      rounded_d.value.exponent = '1;
-      rounded_d.value.fraction = '1;
+    end else if (code > signed'(14'(Most))) begin
+      rounded_d.saturated = 1'b1;
+      rounded_d.value     = {product_q.negative, CodeBits'(Most), FractionBits'('1)};
     end
   end
 
@@ -77,4 +78,4 @@ module float_product
   assign product_o   = rounded_q.value;
   assign saturated_o = rounded_q.saturated;
 
-endmodule : float_product
+endmodule : float_multiply
