@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::error::{Result, VerilateError, io};
+use crate::error::{Result, io};
 use crate::find::Verilator;
+use crate::slot::{Hash, in_slot};
+use crate::tools::{Compiler, FIRST_HEADER, archive, cores, run, side_by_side};
 use crate::tree::Tree;
 use crate::{Spec, wrapper};
 
@@ -66,7 +65,6 @@ pub fn runtime(verilator: &Verilator, cpp: &Path, cache: &Path) -> Result<Archiv
     let mut hash = Hash::new();
     hash.dir(cpp)?;
     hash.verilator(verilator)?;
-    hash.text(include_str!("compile.rs"));
     let slot = cache.join(format!("runtime-{}", hash.finish()));
     cached(&slot, "runtime", "libtandem_verilated.a", |work| {
         let start = Instant::now();
@@ -88,9 +86,6 @@ pub fn runtime(verilator: &Verilator, cpp: &Path, cache: &Path) -> Result<Archiv
 pub fn build(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, kind: Kind) -> Result<Archive> {
     let mut hash = Hash::new();
     hash.text(&format!("{spec:?} {kind:?} {VERILATOR_FLAGS:?}"));
-    for text in [include_str!("compile.rs"), include_str!("wrapper.rs"), include_str!("tree.rs")] {
-        hash.text(text);
-    }
     hash.verilator(verilator)?;
     hash.dir(cpp)?;
     for file in &spec.sources {
@@ -122,11 +117,7 @@ pub fn build(spec: &Spec, verilator: &Verilator, cpp: &Path, cache: &Path, kind:
         let objects = compile_all(&spec.name, jobs(spec, kind, work)?, &compiler, work, shelf.as_ref())?;
         match kind {
             Kind::Static => archive(&spec.name, &objects, &work.join(&library))?,
-            Kind::Shared => {
-                let mut command = compiler.tool.to_command();
-                command.args(["-shared", "-Wl,-Bsymbolic", "-o"]).arg(work.join(&library));
-                run("the C++ linker", &spec.name, command.args(&objects).arg(&runtime.library))?;
-            }
+            Kind::Shared => compiler.link(&spec.name, &objects, &runtime.library, &work.join(&library))?,
         }
         Ok(Timing { verilate, compile: start.elapsed().as_secs_f64() })
     })
@@ -162,24 +153,6 @@ fn cached(
     let text = io("read", slot, std::fs::read_to_string(slot.join(timing_file)))?;
     let timing = serde_json::from_str(&text).unwrap_or_default();
     Ok(Archive { timing, ..at(slot) })
-}
-
-/// Fills a folder that is not there yet: one beside it first, which is moved there whole, so that a stopped build leaves nothing.
-fn in_slot(slot: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    if slot.is_dir() {
-        return Ok(());
-    }
-    let parent = slot.parent().unwrap_or(slot);
-    io("create", parent, std::fs::create_dir_all(parent))?;
-    let work = io("create a folder in", parent, tempfile::tempdir_in(parent))?;
-    fill(work.path())?;
-    // Somebody else may have finished the same build meanwhile: theirs is as good.
-    match std::fs::rename(work.path(), slot) {
-        Err(source) if !slot.is_dir() => {
-            Err(VerilateError::Io { action: "move a finished build to", path: slot.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
 }
 
 fn tree_name(name: &str) -> String {
@@ -260,76 +233,9 @@ fn jobs(spec: &Spec, kind: Kind, work: &Path) -> Result<Vec<(PathBuf, u32)>> {
     Ok(jobs)
 }
 
-fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let entries = io("read", dir, std::fs::read_dir(dir))?;
-    let mut found: Vec<_> = entries
-        .flatten()
-        .map(|e| e.path())
-        .filter(|p| p.extension().is_some_and(|x| x == extension))
-        .collect();
-    found.sort();
-    Ok(found)
-}
-
-/// The C++ compiler with the flags that every device shares.
-struct Compiler {
-    tool: cc::Tool,
-    /// A header that is compiled already, for single files at level 0.
-    prelude: Option<PathBuf>,
-}
-
-/// Header that every file starts with.
-const FIRST_HEADER: &str = "tandem_print.h";
-
-impl Compiler {
-    fn new(verilator: &Verilator, cpp: &Path, work: &Path) -> Self {
-        let include = verilator.include();
-        let mut build = cc::Build::new();
-        build
-            .cpp(true)
-            .std("c++17")
-            .target(env!("TANDEM_TARGET"))
-            .host(env!("TANDEM_TARGET"))
-            .out_dir(work)
-            .opt_level(0)
-            .debug(false)
-            .pic(true)
-            .warnings(false)
-            .cargo_metadata(false)
-            .include(work)
-            .include(cpp)
-            .include(&include)
-            .include(include.join("vltstd"))
-            .define("VM_SC", "0")
-            .define("VM_TRACE", "0")
-            .define("VL_USER_STOP", None)
-            .define("VL_USER_FATAL", None)
-            .define("VL_PRINTF", "tandem_print");
-        Self { tool: build.get_compiler(), prelude: None }
-    }
-
-    /// Compiles a source. `header` comes first in it; where it is compiled already, it must have been at this level.
-    fn compile(&self, name: &str, (source, level): (&Path, u32), header: &Path, object: &Path) -> Result<()> {
-        let mut command = self.tool.to_command();
-        command.arg(format!("-O{level}")).arg("-include").arg(header);
-        run("the C++ compiler", name, command.arg("-c").arg(source).arg("-o").arg(object))
-    }
-
-    /// Compiles a header that includes these, for files of this level; it comes before all else in them.
-    fn precompile(&self, name: &str, header: &Path, level: u32, includes: &[String]) -> Result<()> {
-        let lines = [FIRST_HEADER.to_owned()].into_iter().chain(includes.iter().cloned());
-        let text: String = lines.map(|include| format!("#include \"{include}\"\n")).collect();
-        io("write", header, std::fs::write(header, text))?;
-        let mut command = self.tool.to_command();
-        command.arg(format!("-O{level}")).args(["-x", "c++-header"]).arg(header);
-        run("the C++ compiler", name, command.arg("-o").arg(header.with_extension("h.gch")))
-    }
-}
-
 /// The headers that do not change with the RTL, compiled for single files at level 0.
 fn prelude(verilator: &Verilator, cpp: &Path, cache: &Path) -> Result<PathBuf> {
     let mut hash = Hash::new();
-    hash.text(include_str!("compile.rs"));
     hash.dir(cpp)?;
     hash.verilator(verilator)?;
     let slot = cache.join(format!("prelude-{}", hash.finish()));
@@ -343,6 +249,17 @@ fn prelude(verilator: &Verilator, cpp: &Path, cache: &Path) -> Result<PathBuf> {
         )
     })?;
     Ok(slot.join(header))
+}
+
+fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let entries = io("read", dir, std::fs::read_dir(dir))?;
+    let mut found: Vec<_> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|x| x == extension))
+        .collect();
+    found.sort();
+    Ok(found)
 }
 
 /// Objects of shared builds, kept by what they are compiled from: a change to one module of a large device leaves most of
@@ -359,7 +276,6 @@ impl Shelf {
         let origin = spec.sources.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
         let origin = origin.display().to_string();
         let mut hash = Hash::new();
-        hash.text(include_str!("compile.rs"));
         hash.verilator(verilator)?;
         hash.dir(cpp)?;
         for header in files(work, "h")? {
@@ -435,109 +351,3 @@ fn compile_all(
 
 /// Files from which on compiling their headers first pays.
 const WORTH_A_HEADER: usize = 4;
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
-}
-
-/// What `each` gives for every one of them, so many at a time. They are begun in order.
-///
-/// # Errors
-/// The first error that a thread came upon; nothing more is begun then.
-pub fn side_by_side<T: Sync, R: Send>(
-    threads: usize,
-    of: &[T],
-    each: impl Fn(&T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let queue = Mutex::new(of.iter().enumerate());
-    let next = || queue.lock().expect("no thread panics while holding it").next();
-    let work = || -> Result<Vec<(usize, R)>> {
-        let mut done = Vec::new();
-        while let Some((place, one)) = next() {
-            let result = each(one);
-            if result.is_err() {
-                while next().is_some() {}
-            }
-            done.push((place, result?));
-        }
-        Ok(done)
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = Vec::new();
-        for thread in threads {
-            all.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-        }
-        all.sort_by_key(|(place, _)| *place);
-        Ok(all.into_iter().map(|(_, result)| result).collect())
-    })
-}
-
-fn archive(name: &str, objects: &[PathBuf], library: &Path) -> Result<()> {
-    let mut build = cc::Build::new();
-    build.target(env!("TANDEM_TARGET")).host(env!("TANDEM_TARGET")).opt_level(0).cargo_metadata(false);
-    run("ar", name, build.get_archiver().arg("crs").arg(library).args(objects))
-}
-
-/// Runs a tool and keeps what it prints for the error.
-fn run(tool: &str, name: &str, command: &mut Command) -> Result<()> {
-    let fail = |output: String| VerilateError::Tool { tool: tool.to_owned(), name: name.to_owned(), output };
-    let out = command.output().map_err(|e| fail(format!("{}: {e}", command.get_program().display())))?;
-    if out.status.success() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
-    let lines: Vec<_> = text.lines().take(40).collect();
-    Err(fail(lines.join("\n")))
-}
-
-/// A hash over files and texts.
-struct Hash {
-    state: Sha256,
-}
-
-impl Hash {
-    fn new() -> Self {
-        Self { state: Sha256::new() }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.state.update(text.len().to_le_bytes());
-        self.state.update(text);
-    }
-
-    fn file(&mut self, path: &Path) -> Result<()> {
-        let bytes = io("read", path, std::fs::read(path))?;
-        self.state.update(bytes.len().to_le_bytes());
-        self.state.update(&bytes);
-        Ok(())
-    }
-
-    /// Where Verilator is, and which one: an upgrade in place must not find old archives.
-    fn verilator(&mut self, verilator: &Verilator) -> Result<()> {
-        self.text(&verilator.root.display().to_string());
-        self.file(&verilator.include().join("verilated_config.h"))?;
-        let size = io("read", &verilator.binary, std::fs::metadata(&verilator.binary))?.len();
-        self.text(&size.to_string());
-        Ok(())
-    }
-
-    /// Every file of a folder, without its subfolders, under its name.
-    fn dir(&mut self, path: &Path) -> Result<()> {
-        let mut found = BTreeMap::new();
-        for entry in io("read", path, std::fs::read_dir(path))?.flatten() {
-            if entry.path().is_file() {
-                found.insert(entry.file_name(), entry.path());
-            }
-        }
-        for (name, path) in found {
-            self.text(&name.to_string_lossy());
-            self.file(&path)?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> String {
-        self.state.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
-    }
-}

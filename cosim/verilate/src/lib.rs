@@ -8,12 +8,15 @@
 mod compile;
 mod error;
 mod find;
+mod slot;
+mod tools;
 mod tree;
 mod wrapper;
 
-pub use compile::{Archive, Kind, build, runtime, side_by_side};
+pub use compile::{Archive, Kind, build, runtime};
 pub use error::VerilateError;
 pub use find::{PINNED_VERSION, Verilator};
+pub use tools::side_by_side;
 pub use tree::{PackedStruct, Register, Tree};
 
 use std::path::{Path, PathBuf};
