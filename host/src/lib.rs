@@ -6,6 +6,8 @@
 //! quantised and accelerated passes are compared with, and an [`Observer`] sees the activations that reach every
 //! weight matrix on the way.
 //!
+//! A [`Chat`] template, where the directory has one, makes a prompt of a message.
+//!
 //! A [`import::Packed`] model is such a directory as the core wants it, in memory or in a file; a [`lower::Plan`] makes
 //! commands of its steps.
 //!
